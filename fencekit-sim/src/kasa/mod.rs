@@ -1,0 +1,1 @@
+//! Simulated Kasa and Tapo plugs and strips.

@@ -1,0 +1,1 @@
+//! The cluster file: model, parsing, errors with line and column.

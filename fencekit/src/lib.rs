@@ -1,0 +1,57 @@
+//! Fencing for high-availability clusters.
+//!
+//! When a cluster node stops answering, a survivor may take over its storage only once that node is
+//! certainly dead. This crate switches the node's power off through a smart plug, an HTTP outlet or a
+//! BMC, and says "off" only when the device, freshly asked, says so itself.
+//!
+//! **A false "off" destroys data; a false "on" only delays a failover.** Every type follows from that:
+//! only [`Observation::Off`] is off. A timeout, a reset, a cut reply or a wrong device is an [`Error`]
+//! or [`Observation::Unknown`], and neither ever becomes a success.
+//!
+//! # Rooms
+//!
+//! - [`device`]: the [`FenceDevice`] trait that a backend implements, and the [`Session`] it opens.
+//! - [`fence`]: the one place where "off" is confirmed, for every backend.
+//! - [`options`] and [`method`]: devices from the fence agents' option names.
+//! - `kasa`, `tasmota`, `esphome`, `http_outlet`, `ipmi`: the backends, one feature each.
+//! - `cluster`: the cluster file. `fleet`: many devices at once.
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "cluster")]
+pub mod cluster;
+pub mod deadline;
+pub mod device;
+pub mod discover;
+pub mod error;
+#[cfg(feature = "esphome")]
+pub mod esphome;
+pub mod fence;
+pub mod fleet;
+#[cfg(feature = "http")]
+pub mod http_outlet;
+pub mod identity;
+#[cfg(feature = "ipmi")]
+pub mod ipmi;
+#[cfg(feature = "kasa")]
+pub mod kasa;
+pub mod method;
+pub mod options;
+pub mod power;
+pub mod secret;
+#[cfg(feature = "tasmota")]
+pub mod tasmota;
+pub(crate) mod transport;
+#[cfg(feature = "verify")]
+pub mod verify;
+
+pub use deadline::Deadline;
+pub use device::{FenceDevice, Finding, Inspection, Label, Outlet, Readback, Session, Severity};
+pub use discover::Found;
+pub use error::{Error, Result};
+pub use fence::{Confirmation, FenceDeviceExt, Policy};
+pub use identity::{ExpectedIdentity, Identity};
+pub use method::Method;
+pub use options::Settings;
+pub use power::{Observation, PowerReading, PowerState};
+pub use secret::Secret;

@@ -1,0 +1,554 @@
+//! Device options by the fence agents' names: one table from which the agents take their options and metadata,
+//! the cluster file its keys, and the bindings their keyword arguments.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::method::Method;
+use crate::secret::Secret;
+
+/// What an option's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// Text that is never shown.
+    Secret,
+    /// `1 yes on true` or `0 no off false`.
+    Boolean,
+    /// Seconds, fractions allowed.
+    Seconds,
+    /// A whole number between the two, both included.
+    Integer(i64, i64),
+    /// A number of at least zero, fractions allowed.
+    Number,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+}
+
+/// One option of a device.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSpec {
+    /// Its name in `key=value` lines, in metadata, in Python and in C.
+    pub name: &'static str,
+    /// Its letter on a command line.
+    pub short: Option<char>,
+    /// Its long name on a command line, without the dashes.
+    pub long: &'static str,
+    /// Names of old that still work, as `ipaddr` for `ip`.
+    pub old_names: &'static [&'static str],
+    /// What its value is.
+    pub kind: Kind,
+    /// The value when it is left out.
+    pub default: Option<&'static str>,
+    /// Whether the device cannot do without.
+    pub required: bool,
+    /// One line of help.
+    pub help: &'static str,
+}
+
+impl OptionSpec {
+    const fn new(name: &'static str, long: &'static str, kind: Kind, help: &'static str) -> Self {
+        Self {
+            name,
+            short: None,
+            long,
+            old_names: &[],
+            kind,
+            default: None,
+            required: false,
+            help,
+        }
+    }
+
+    /// A text option; the builder methods below add to it.
+    #[must_use]
+    pub const fn text(name: &'static str, long: &'static str, help: &'static str) -> Self {
+        Self::new(name, long, Kind::Text, help)
+    }
+
+    /// An option of another kind.
+    #[must_use]
+    pub const fn of(name: &'static str, long: &'static str, kind: Kind, help: &'static str) -> Self {
+        Self::new(name, long, kind, help)
+    }
+
+    /// With a letter.
+    #[must_use]
+    pub const fn letter(mut self, letter: char) -> Self {
+        self.short = Some(letter);
+        self
+    }
+
+    /// With names of old.
+    #[must_use]
+    pub const fn formerly(mut self, old_names: &'static [&'static str]) -> Self {
+        self.old_names = old_names;
+        self
+    }
+
+    /// With a default.
+    #[must_use]
+    pub const fn or(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    /// Required.
+    #[must_use]
+    pub const fn must(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    /// Whether `name`, with `-` and `_` taken as the same, is this option's name or a name of old.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        let name = name.replace('-', "_");
+        self.name == name || self.old_names.contains(&name.as_str())
+    }
+
+    /// Checks a value.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names the option, the value (unless secret) and what to write instead.
+    pub fn check(&self, value: &str) -> Result<()> {
+        let wrong = |mend: String| Error::config(self.name, format!("\"{value}\" is not valid"), mend);
+        match self.kind {
+            Kind::Secret | Kind::Text if value.contains(['\0', '\n', '\r']) => Err(Error::config(
+                self.name,
+                "contains a line break or NUL",
+                "write it on one line; neither stdin nor the cluster configuration can carry more",
+            )),
+            Kind::Secret | Kind::Text => Ok(()),
+            Kind::Boolean => parse_boolean(value)
+                .map(|_| ())
+                .ok_or_else(|| wrong("write 1, yes, on or true; or 0, no, off or false".into())),
+            Kind::Seconds => parse_seconds(value)
+                .map(|_| ())
+                .ok_or_else(|| wrong("write a number of seconds of at least 0, as 20 or 0.5".into())),
+            Kind::Integer(from, to) => match value.trim().parse::<i64>() {
+                Ok(number) if (from..=to).contains(&number) => Ok(()),
+                _ => Err(wrong(format!("write a whole number from {from} to {to}"))),
+            },
+            Kind::Number => parse_number(value)
+                .map(|_| ())
+                .ok_or_else(|| wrong("write a number of at least 0, as 5 or 2.5".into())),
+            Kind::Choice(words) if words.contains(&value.trim()) => Ok(()),
+            Kind::Choice(words) => Err(wrong(format!("write one of: {}", words.join(", ")))),
+        }
+    }
+}
+
+fn parse_boolean(value: &str) -> Option<bool> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "1" | "yes" | "on" | "true" => Some(true),
+        "0" | "no" | "off" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+fn parse_number(value: &str) -> Option<f64> {
+    value
+        .trim()
+        .parse::<f64>()
+        .ok()
+        .filter(|number| number.is_finite() && *number >= 0.0)
+}
+
+/// A number of seconds; a trailing `s` is allowed, as the cluster's own time values have it.
+fn parse_seconds(value: &str) -> Option<Duration> {
+    let value = value.trim();
+    parse_number(value.strip_suffix('s').unwrap_or(value))
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+/// Options that every device takes.
+pub const COMMON: &[OptionSpec] = &[
+    OptionSpec::text("ip", "ip", "IP address or hostname of fencing device")
+        .letter('a')
+        .formerly(&["ipaddr"])
+        .must(),
+    OptionSpec::of(
+        "ipport",
+        "ipport",
+        Kind::Integer(1, 65535),
+        "TCP/UDP port to use for connection with device",
+    )
+    .letter('u'),
+    OptionSpec::text("username", "username", "Login name")
+        .letter('l')
+        .formerly(&["login"]),
+    OptionSpec::of(
+        "password",
+        "password",
+        Kind::Secret,
+        "Login password or passphrase",
+    )
+    .letter('p')
+    .formerly(&["passwd"]),
+    OptionSpec::text(
+        "password_script",
+        "password-script",
+        "Script to run to retrieve password",
+    )
+    .letter('S')
+    .formerly(&["passwd_script"]),
+    OptionSpec::text(
+        "password_file",
+        "password-file",
+        "File that holds the password, readable by root alone",
+    ),
+    OptionSpec::text(
+        "plug",
+        "plug",
+        "Physical plug number on device, UUID or identification of machine",
+    )
+    .letter('n')
+    .formerly(&["port"]),
+    OptionSpec::of(
+        "inet4_only",
+        "inet4-only",
+        Kind::Boolean,
+        "Forces agent to use IPv4 addresses only",
+    )
+    .letter('4'),
+    OptionSpec::of(
+        "inet6_only",
+        "inet6-only",
+        Kind::Boolean,
+        "Forces agent to use IPv6 addresses only",
+    )
+    .letter('6'),
+    OptionSpec::of(
+        "login_timeout",
+        "login-timeout",
+        Kind::Seconds,
+        "Wait X seconds for login",
+    )
+    .or("5"),
+    OptionSpec::of(
+        "shell_timeout",
+        "shell-timeout",
+        Kind::Seconds,
+        "Wait X seconds for an answer of the device",
+    )
+    .or("3"),
+    OptionSpec::of(
+        "power_timeout",
+        "power-timeout",
+        Kind::Seconds,
+        "Test X seconds for status change after ON/OFF",
+    )
+    .or("20"),
+    OptionSpec::of(
+        "power_wait",
+        "power-wait",
+        Kind::Seconds,
+        "Wait X seconds after issuing ON/OFF",
+    )
+    .or("0"),
+    OptionSpec::of(
+        "stonith_status_sleep",
+        "stonith-status-sleep",
+        Kind::Seconds,
+        "Sleep X seconds between status calls during a STONITH action",
+    )
+    .or("1"),
+    OptionSpec::of(
+        "retry_on",
+        "retry-on",
+        Kind::Integer(1, 100),
+        "Count of attempts to retry power on",
+    )
+    .or("1"),
+    OptionSpec::text(
+        "expect_identity",
+        "expect-identity",
+        "MAC, device id, BMC GUID or name that the device must report; another device is never switched",
+    ),
+    OptionSpec::of(
+        "off_max_watts",
+        "off-max-watts",
+        Kind::Number,
+        "After OFF the device's meter must read at most X watts; needs a metered device",
+    ),
+    OptionSpec::of(
+        "confirm_reads",
+        "confirm-reads",
+        Kind::Integer(1, 20),
+        "Count of readings in a row that must show the new state",
+    )
+    .or("1"),
+];
+
+/// Options of devices that are reached over HTTP.
+pub const TLS: &[OptionSpec] = &[
+    OptionSpec::of(
+        "ssl",
+        "ssl",
+        Kind::Boolean,
+        "Use SSL connection with verifying certificate",
+    )
+    .letter('z'),
+    OptionSpec::of(
+        "ssl_secure",
+        "ssl-secure",
+        Kind::Boolean,
+        "Use SSL connection with verifying certificate",
+    ),
+    OptionSpec::of(
+        "ssl_insecure",
+        "ssl-insecure",
+        Kind::Boolean,
+        "Use SSL connection without verifying certificate",
+    ),
+];
+
+/// The `plug` of a device, and where it came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Plug {
+    /// None was given.
+    #[default]
+    None,
+    /// The user named an outlet: it must exist.
+    Named(String),
+    /// Pacemaker put the node's name there, as it does for every device without a host map. On a device with one
+    /// outlet it means nothing; on one with several it must be an outlet's name.
+    NodeName(String),
+}
+
+impl Plug {
+    /// The text, wherever it came from.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Named(text) | Self::NodeName(text) => Some(text),
+        }
+    }
+
+    /// The outlet that the user named, if any.
+    #[must_use]
+    pub fn named(&self) -> Option<&str> {
+        match self {
+            Self::Named(text) => Some(text),
+            Self::None | Self::NodeName(_) => None,
+        }
+    }
+}
+
+/// A method's options with checked values.
+///
+/// ```
+/// use fencekit::{Method, Settings};
+///
+/// let mut settings = Settings::new(Method::Tasmota);
+/// settings.set("ip", "127.0.0.1")?;
+/// settings.set("plug", "2")?;
+/// assert_eq!(settings.integer::<u32>("plug"), Some(2));
+///
+/// let error = settings.set("ipport", "http").unwrap_err();
+/// assert_eq!(error.to_string(), "ipport: \"http\" is not valid; write a whole number from 1 to 65535");
+/// # Ok::<(), fencekit::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Settings {
+    method: Method,
+    values: BTreeMap<&'static str, Secret>,
+    plug_is_node_name: bool,
+}
+
+impl Settings {
+    /// No options yet.
+    #[must_use]
+    pub fn new(method: Method) -> Self {
+        Self {
+            method,
+            values: BTreeMap::new(),
+            plug_is_node_name: false,
+        }
+    }
+
+    /// Whose options these are.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Sets an option by its name or a name of old; a later value replaces an earlier one.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the method has no such option, or the value does not fit it.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let spec = self.method.option(name).ok_or_else(|| self.unknown(name))?;
+        spec.check(value)?;
+        self.values.insert(spec.name, Secret::from(value));
+        if spec.name == "plug" {
+            self.plug_is_node_name = false;
+        }
+        Ok(())
+    }
+
+    /// Sets `plug` to a node's name that Pacemaker put there by itself.
+    pub fn set_node_name_plug(&mut self, node: &str) {
+        self.values.insert("plug", Secret::from(node));
+        self.plug_is_node_name = true;
+    }
+
+    /// Takes an option away; true when it was set.
+    pub fn unset(&mut self, name: &str) -> bool {
+        self.method
+            .option(name)
+            .is_some_and(|spec| self.values.remove(spec.name).is_some())
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let mut names: Vec<_> = self.method.options().map(|spec| spec.name).collect();
+        names.sort_unstable();
+        Error::config(
+            name,
+            format!("is not an option of method {}", self.method),
+            format!("its options are: {}", names.join(", ")),
+        )
+    }
+
+    /// The value as text, or the default; an empty value counts as none.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        let given = self.values.get(name).map(|value| value.expose());
+        given
+            .or_else(|| self.method.option(name)?.default)
+            .filter(|text| !text.is_empty())
+    }
+
+    /// Whether the option was given, by whatever value.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// A secret value.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<Secret> {
+        self.values.get(name).filter(|value| !value.is_empty()).cloned()
+    }
+
+    /// A yes or no; no when left out.
+    #[must_use]
+    pub fn boolean(&self, name: &str) -> bool {
+        self.text(name).and_then(parse_boolean).unwrap_or(false)
+    }
+
+    /// A time, or the default; zero where there is neither.
+    #[must_use]
+    pub fn seconds(&self, name: &str) -> Duration {
+        self.text(name).and_then(parse_seconds).unwrap_or_default()
+    }
+
+    /// A number.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<f64> {
+        self.text(name).and_then(parse_number)
+    }
+
+    /// A whole number that fits `T`.
+    #[must_use]
+    pub fn integer<T: TryFrom<i64>>(&self, name: &str) -> Option<T> {
+        let number: i64 = self.text(name)?.trim().parse().ok()?;
+        T::try_from(number).ok()
+    }
+
+    /// The outlet.
+    #[must_use]
+    pub fn plug(&self) -> Plug {
+        match self.text("plug") {
+            None => Plug::None,
+            Some(text) if self.plug_is_node_name => Plug::NodeName(text.to_owned()),
+            Some(text) => Plug::Named(text.trim().to_owned()),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Config`] when the option was left out.
+    pub fn required(&self, name: &str) -> Result<&str> {
+        self.text(name).ok_or_else(|| {
+            let help = self.method.option(name).map_or("", |spec| spec.help);
+            Error::config(name, "is missing", format!("give it: {help}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_fits_its_option() {
+        for method in Method::ALL {
+            for spec in method.options() {
+                assert!(
+                    spec.default.is_none_or(|value| spec.check(value).is_ok()),
+                    "{method} {}",
+                    spec.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_options_of_a_method_share_a_name_or_letter() {
+        for method in Method::ALL {
+            let mut seen = std::collections::HashSet::new();
+            for spec in method.options() {
+                for name in spec.old_names.iter().chain([&spec.name]) {
+                    assert!(seen.insert((*name).to_owned()), "{method}: {name}");
+                }
+                assert!(
+                    spec.short.is_none_or(|c| seen.insert(format!("-{c}"))),
+                    "{method}: {:?}",
+                    spec.short
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_password_is_not_repeated_in_the_error() {
+        let mut settings = Settings::new(Method::Kasa);
+        let error = settings.set("password", "hun\nter2").unwrap_err().to_string();
+        assert!(error.starts_with("password: ") && !error.contains("ter2"));
+    }
+
+    #[test]
+    fn old_names_and_dashes_work() {
+        let mut settings = Settings::new(Method::Kasa);
+        settings.set("ipaddr", "127.0.0.1").unwrap();
+        settings.set("login-timeout", "2.5").unwrap();
+        assert_eq!(settings.text("ip"), Some("127.0.0.1"));
+        assert_eq!(settings.seconds("login_timeout"), Duration::from_millis(2500));
+        assert_eq!(settings.seconds("power_timeout"), Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_node_name_from_pacemaker_is_no_outlet_until_somebody_names_one() {
+        let mut settings = Settings::new(Method::Kasa);
+        settings.set_node_name_plug("storage-b");
+        assert_eq!(settings.plug(), Plug::NodeName("storage-b".into()));
+        settings.set("plug", "2").unwrap();
+        assert_eq!(settings.plug(), Plug::Named("2".into()));
+    }
+
+    #[test]
+    fn an_unknown_option_lists_the_known_ones() {
+        let error = Settings::new(Method::Kasa)
+            .set("addr", "x")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("addr: is not an option of method kasa") && error.contains("ip, "),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,229 @@
+//! Where a device is, and how long one step of talking to it may take.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::options::Settings;
+
+/// Limits of single steps within the whole deadline.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Steps {
+    /// For a connection to stand.
+    pub(crate) connect: Duration,
+    /// For one question and its whole answer.
+    pub(crate) exchange: Duration,
+}
+
+impl Steps {
+    pub(crate) fn from_settings(settings: &Settings) -> Self {
+        let or_a_second = |time: Duration| {
+            if time.is_zero() {
+                Duration::from_secs(1)
+            } else {
+                time
+            }
+        };
+        Self {
+            connect: or_a_second(settings.seconds("login_timeout")),
+            exchange: or_a_second(settings.seconds("shell_timeout")),
+        }
+    }
+}
+
+/// Host and port of a device, and which address family may be used.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    family: Family,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Any,
+    V4,
+    V6,
+}
+
+impl Endpoint {
+    /// From `ip`, `ipport`, `inet4_only` and `inet6_only`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when `ip` is missing or no host name, or both families are excluded.
+    pub(crate) fn from_settings(settings: &Settings, standard_port: u16) -> Result<Self> {
+        let host = settings.required("ip")?.trim();
+        Self::new(
+            settings,
+            host,
+            settings.integer("ipport").unwrap_or(standard_port),
+        )
+    }
+
+    /// `host` and `port` from elsewhere, the family from the settings.
+    pub(crate) fn new(settings: &Settings, host: &str, port: u16) -> Result<Self> {
+        let family = match (settings.boolean("inet4_only"), settings.boolean("inet6_only")) {
+            (true, true) => {
+                return Err(Error::config(
+                    "inet6_only",
+                    "contradicts inet4_only",
+                    "leave one of the two out",
+                ));
+            }
+            (true, false) => Family::V4,
+            (false, true) => Family::V6,
+            (false, false) => Family::Any,
+        };
+        let host = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(host);
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
+        if host.is_empty() || !host.chars().all(fits) {
+            return Err(Error::config(
+                "ip",
+                format!("\"{host}\" is no address or host name"),
+                "write it without scheme, port or path, as 10.20.20.202 or plug-b.lan",
+            ));
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            family,
+        })
+    }
+
+    /// As it is shown in a [`Label`](crate::Label): the port only where it is not the standard one.
+    pub(crate) fn shown(&self, standard_port: u16) -> String {
+        match (self.port == standard_port, self.host.contains(':')) {
+            (true, _) => self.host.clone(),
+            (false, true) => format!("[{}]:{}", self.host, self.port),
+            (false, false) => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// Host as it stands in a URL.
+    #[cfg(feature = "_http")]
+    pub(crate) fn url_host(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        }
+    }
+
+    /// All addresses of the host that the family allows.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when there is none.
+    pub(crate) async fn resolve(&self, deadline: Deadline) -> Result<Vec<SocketAddr>> {
+        if let Ok(ip) = self.host.parse::<IpAddr>() {
+            return self.of_family(vec![SocketAddr::new(ip, self.port)]);
+        }
+        let lookup = async {
+            let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
+            found.map(Iterator::collect).map_err(|cause| Error::Unreachable {
+                detail: format!("the name {} has no address", self.host),
+                source: Some(Box::new(cause)),
+            })
+        };
+        self.of_family(deadline.run("looking up the device's name", lookup).await?)
+    }
+
+    fn of_family(&self, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>> {
+        addresses.retain(|address| match self.family {
+            Family::Any => true,
+            Family::V4 => address.is_ipv4(),
+            Family::V6 => address.is_ipv6(),
+        });
+        if addresses.is_empty() {
+            let only = if self.family == Family::V4 {
+                "inet4_only"
+            } else {
+                "inet6_only"
+            };
+            return Err(Error::unreachable(format!(
+                "{} has no address that {only} allows",
+                self.host
+            )));
+        }
+        Ok(addresses)
+    }
+
+    /// A new TCP connection, without Nagle's delay.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] or [`Error::Timeout`], of the last address tried.
+    pub(crate) async fn connect(&self, steps: Steps, deadline: Deadline) -> Result<TcpStream> {
+        let deadline = deadline.capped(steps.connect);
+        let mut last = Error::unreachable("no address was tried");
+        for address in self.resolve(deadline).await? {
+            let doing = format!("connecting to {address}");
+            let attempt = async {
+                TcpStream::connect(address)
+                    .await
+                    .map_err(|cause| Error::io(&doing, cause))
+            };
+            match deadline.run(&doing, attempt).await {
+                Ok(stream) => {
+                    stream
+                        .set_nodelay(true)
+                        .map_err(|cause| Error::io(&doing, cause))?;
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Method;
+
+    fn settings(pairs: &[(&str, &str)]) -> Settings {
+        let mut settings = Settings::new(Method::Kasa);
+        for (name, value) in pairs {
+            settings.set(name, value).unwrap();
+        }
+        settings
+    }
+
+    #[test]
+    fn urls_in_place_of_addresses_are_refused() {
+        for host in ["http://10.0.0.1", "10.0.0.1/status", "a b", "user@host"] {
+            let error = Endpoint::from_settings(&settings(&[("ip", host)]), 80).unwrap_err();
+            assert!(error.to_string().starts_with("ip: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn contradicting_families_are_refused() {
+        let both = settings(&[("ip", "::1"), ("inet4_only", "1"), ("inet6_only", "1")]);
+        assert!(Endpoint::from_settings(&both, 80).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_family_without_address_is_unreachable() {
+        let only_v6 = settings(&[("ip", "127.0.0.1"), ("inet6_only", "1")]);
+        let endpoint = Endpoint::from_settings(&only_v6, 80).unwrap();
+        let error = endpoint
+            .resolve(Deadline::after(Duration::from_secs(1)))
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("inet6_only"));
+    }
+
+    #[test]
+    fn brackets_and_ports_are_shown_where_needed() {
+        let endpoint = Endpoint::from_settings(&settings(&[("ip", "[::1]"), ("ipport", "81")]), 80).unwrap();
+        assert_eq!(endpoint.shown(80), "[::1]:81");
+        assert_eq!(endpoint.shown(81), "::1");
+        assert_eq!(endpoint.url_host(), "[::1]");
+    }
+}

@@ -1,0 +1,1 @@
+//! The verification pipeline: evidence that a node is dead, and the verdict.

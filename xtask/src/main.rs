@@ -1,0 +1,5 @@
+//! Project tasks.
+
+fn main() {
+    eprintln!("no task yet");
+}
