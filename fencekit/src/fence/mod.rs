@@ -12,6 +12,8 @@
 //! the device, or when the outlet stays as it was. Cycle, reset and toggle are never used.
 
 mod confirm;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::time::Duration;
