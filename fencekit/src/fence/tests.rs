@@ -90,10 +90,26 @@ struct ScriptedSession {
 
 impl Scripted {
     fn new(readback: Readback, script: impl IntoIterator<Item = Step>) -> Self {
-        let label = Label { method: Method::Kasa, address: "scripted".into(), plug: None };
+        let label = Label {
+            method: Method::Kasa,
+            address: "scripted".into(),
+            plug: None,
+        };
         let script = script.into_iter().collect();
-        let model = Model { on: true, stuck: false, welded: None, uptime: 1000, script, trace: Vec::new(), sessions: 0 };
-        Self { label, readback, model: Arc::new(Mutex::new(model)) }
+        let model = Model {
+            on: true,
+            stuck: false,
+            welded: None,
+            uptime: 1000,
+            script,
+            trace: Vec::new(),
+            sessions: 0,
+        };
+        Self {
+            label,
+            readback,
+            model: Arc::new(Mutex::new(model)),
+        }
     }
 
     fn trace(&self) -> Vec<Trace> {
@@ -126,7 +142,10 @@ impl FenceDevice for Scripted {
         model.sessions += 1;
         let number = model.sessions;
         model.trace.push(Trace::Connected(number));
-        Ok(Box::new(ScriptedSession { number, model: Arc::clone(&self.model) }))
+        Ok(Box::new(ScriptedSession {
+            number,
+            model: Arc::clone(&self.model),
+        }))
     }
 }
 
@@ -147,10 +166,15 @@ impl Session for ScriptedSession {
             Step::Says(observation) => observation,
             _ => Observation::from(if model.on { PowerState::On } else { PowerState::Off }),
         };
-        model.trace.push(Trace::Inspected(self.number, observation.clone(), stranger));
+        model
+            .trace
+            .push(Trace::Inspected(self.number, observation.clone(), stranger));
         Ok(Inspection {
             observation,
-            identity: Some(Identity { mac: Some(mac.into()), ..Identity::default() }),
+            identity: Some(Identity {
+                mac: Some(mac.into()),
+                ..Identity::default()
+            }),
             uptime: Some(Duration::from_secs(model.uptime)),
             power: None,
         })
@@ -158,7 +182,11 @@ impl Session for ScriptedSession {
 
     async fn switch(&mut self, state: PowerState, _: Deadline) -> Result<()> {
         let step = self.model.lock().unwrap().step();
-        self.model.lock().unwrap().trace.push(Trace::Tried(self.number, state));
+        self.model
+            .lock()
+            .unwrap()
+            .trace
+            .push(Trace::Tried(self.number, state));
         fails(&step).await?;
         let mut model = self.model.lock().unwrap();
         if !model.stuck {
@@ -169,7 +197,10 @@ impl Session for ScriptedSession {
     }
 
     async fn identity(&mut self, _: Deadline) -> Result<Identity> {
-        Ok(Identity { mac: Some("aa:bb".into()), ..Identity::default() })
+        Ok(Identity {
+            mac: Some("aa:bb".into()),
+            ..Identity::default()
+        })
     }
 
     async fn outlets(&mut self, _: Deadline) -> Result<Vec<Outlet>> {
@@ -194,18 +225,26 @@ impl Session for ScriptedSession {
 }
 
 fn strict() -> Policy {
-    Policy { expect_identity: Some(ExpectedIdentity::parse("aa:bb").unwrap()), ..Policy::default() }
+    Policy {
+        expect_identity: Some(ExpectedIdentity::parse("aa:bb").unwrap()),
+        ..Policy::default()
+    }
 }
 
 async fn off(device: &Scripted, policy: &Policy) -> Result<Confirmation> {
-    device.off_confirmed(policy, Deadline::after(Duration::from_secs(30)), &()).await
+    device
+        .off_confirmed(policy, Deadline::after(Duration::from_secs(30)), &())
+        .await
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_honest_device_takes_one_command_and_one_fresh_look() {
     let device = Scripted::new(Readback::NewConnection, []);
     let confirmed = off(&device, &strict()).await.unwrap();
-    assert_eq!((confirmed.before, confirmed.commands, confirmed.looks), (On, 1, 1));
+    assert_eq!(
+        (confirmed.before, confirmed.commands, confirmed.looks),
+        (On, 1, 1)
+    );
     assert_eq!(
         device.trace(),
         [
@@ -247,8 +286,16 @@ async fn a_stranger_is_never_switched() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stranger_after_the_command_is_no_success_and_not_called_unswitched() {
-    let script = [Step::Honest, Step::Honest, Step::Honest, Step::Honest, Step::Stranger];
-    let error = off(&Scripted::new(Readback::NewConnection, script), &strict()).await.unwrap_err();
+    let script = [
+        Step::Honest,
+        Step::Honest,
+        Step::Honest,
+        Step::Honest,
+        Step::Stranger,
+    ];
+    let error = off(&Scripted::new(Readback::NewConnection, script), &strict())
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::NotConfirmed { .. }), "{error}");
     assert!(error.to_string().contains("may have been switched"), "{error}");
 }
@@ -263,7 +310,13 @@ async fn a_lost_acceptance_is_sent_again_although_the_outlet_is_off_by_then() {
 
 #[tokio::test(start_paused = true)]
 async fn a_restart_between_two_looks_is_sent_again() {
-    let script = [Step::Honest, Step::Honest, Step::Honest, Step::Honest, Step::Restarted];
+    let script = [
+        Step::Honest,
+        Step::Honest,
+        Step::Honest,
+        Step::Honest,
+        Step::Restarted,
+    ];
     let device = Scripted::new(Readback::NewConnection, script);
     assert_eq!(off(&device, &strict()).await.unwrap().commands, 2);
 }
@@ -273,15 +326,30 @@ async fn an_outlet_that_stays_on_is_an_error_at_the_deadline_that_says_so() {
     let device = Scripted::new(Readback::NewConnection, []);
     device.model.lock().unwrap().stuck = true;
     let error = off(&device, &strict()).await.unwrap_err();
-    assert!(error.to_string().starts_with("not confirmed off: the device still says on"), "{error}");
-    assert!(device.trace().iter().filter(|step| matches!(step, Trace::Accepted(..))).count() > 3);
+    assert!(
+        error
+            .to_string()
+            .starts_with("not confirmed off: the device still says on"),
+        "{error}"
+    );
+    assert!(
+        device
+            .trace()
+            .iter()
+            .filter(|step| matches!(step, Trace::Accepted(..)))
+            .count()
+            > 3
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_device_that_hangs_ends_at_the_deadline() {
     let started = tokio::time::Instant::now();
     let device = Scripted::new(Readback::NewConnection, [Step::Honest, Step::Hang]);
-    let error = device.off_confirmed(&strict(), Deadline::after(Duration::from_secs(5)), &()).await.unwrap_err();
+    let error = device
+        .off_confirmed(&strict(), Deadline::after(Duration::from_secs(5)), &())
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Timeout { .. }), "{error}");
     assert_eq!(started.elapsed().as_secs(), 5);
     assert!(device.trace().contains(&Trace::Closed(1)));
@@ -291,21 +359,32 @@ async fn a_device_that_hangs_ends_at_the_deadline() {
 async fn a_load_that_stays_is_an_error_that_names_the_watts() {
     let device = Scripted::new(Readback::NewConnection, []);
     device.model.lock().unwrap().welded = Some(30.0);
-    let policy = Policy { off_max_watts: Some(5.0), ..strict() };
+    let policy = Policy {
+        off_max_watts: Some(5.0),
+        ..strict()
+    };
     let error = off(&device, &policy).await.unwrap_err();
-    assert!(error.to_string().contains("still reads 30.0 W (off_max_watts=5)"), "{error}");
+    assert!(
+        error.to_string().contains("still reads 30.0 W (off_max_watts=5)"),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn wrong_credentials_are_tried_once() {
     let device = Scripted::new(Readback::NewConnection, [Step::Fail(Kind::Authentication)]);
-    assert!(matches!(off(&device, &strict()).await, Err(Error::Authentication { .. })));
+    assert!(matches!(
+        off(&device, &strict()).await,
+        Err(Error::Authentication { .. })
+    ));
     assert_eq!(device.trace(), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_power_on_leaves_the_fence_standing() {
-    let script = vec![Step::Honest; 5].into_iter().chain(vec![Step::Fail(Kind::Unreachable); 9]);
+    let script = vec![Step::Honest; 5]
+        .into_iter()
+        .chain(vec![Step::Fail(Kind::Unreachable); 9]);
     let device = Scripted::new(Readback::NewConnection, script);
     let deadline = Deadline::after(Duration::from_secs(30));
     let rebooted = device.reboot(&strict(), deadline, &()).await.unwrap();
@@ -332,7 +411,10 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 /// What a success must have behind it, judged from the trace alone.
 fn proven(trace: &[Trace], policy: &Policy, readback: Readback) -> std::result::Result<(), String> {
-    let accepted = trace.iter().rposition(|step| matches!(step, Trace::Accepted(..))).ok_or("never accepted")?;
+    let accepted = trace
+        .iter()
+        .rposition(|step| matches!(step, Trace::Accepted(..)))
+        .ok_or("never accepted")?;
     let Some(Trace::Accepted(session, PowerState::Off)) = trace.get(accepted) else {
         return Err("the last accepted command was not off".into());
     };
@@ -365,7 +447,10 @@ fn proven(trace: &[Trace], policy: &Policy, readback: Readback) -> std::result::
             return Err("switched without having seen the right identity on that connection".into());
         }
     }
-    match (policy.off_max_watts, trace.iter().rev().find(|step| !matches!(step, Trace::Closed(_)))) {
+    match (
+        policy.off_max_watts,
+        trace.iter().rev().find(|step| !matches!(step, Trace::Closed(_))),
+    ) {
         (Some(limit), Some(Trace::Metered(_, watts))) if *watts <= limit => Ok(()),
         (Some(_), last) => Err(format!("no reading below the limit at the end: {last:?}")),
         (None, _) => Ok(()),
