@@ -1,1 +1,7 @@
-//! Simulated ESPHome switches.
+//! Simulated ESPHome devices.
+
+mod login;
+mod web;
+
+pub use login::Scheme;
+pub use web::{Names, WebFirmware, serve_web};

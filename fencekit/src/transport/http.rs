@@ -101,6 +101,8 @@ pub(crate) struct Request {
     pub(crate) headers: Vec<(&'static str, String)>,
     /// `Some` sends a Content-Length, of 0 for an empty body.
     pub(crate) body: Option<Vec<u8>>,
+    /// Reading ends once this holds of the body so far; for a stream that never ends by itself.
+    pub(crate) until: Option<fn(&[u8]) -> bool>,
 }
 
 impl Request {
@@ -110,6 +112,7 @@ impl Request {
             target: target.into(),
             headers: Vec::new(),
             body: None,
+            until: None,
         }
     }
 
@@ -119,6 +122,7 @@ impl Request {
             target: target.into(),
             headers: Vec::new(),
             body: Some(body.into()),
+            until: None,
         }
     }
 
@@ -290,6 +294,9 @@ impl HttpClient {
                 )));
             }
             body.extend_from_slice(&chunk);
+            if request.until.is_some_and(|enough| enough(&body)) {
+                break;
+            }
         }
         Ok(Reply {
             status,

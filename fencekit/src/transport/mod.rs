@@ -1,5 +1,11 @@
 //! Sockets and HTTP for the backends. Codecs know nothing of it.
 
+#[cfg(feature = "_http")]
+#[cfg_attr(not(feature = "esphome"), allow(dead_code))]
+pub(crate) mod auth;
+#[cfg(feature = "_http")]
+#[cfg_attr(not(feature = "esphome"), allow(dead_code))]
+pub(crate) mod digest;
 pub(crate) mod endpoint;
 #[cfg(feature = "_http")]
 pub(crate) mod http;
