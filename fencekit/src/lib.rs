@@ -20,6 +20,7 @@
 
 #[cfg(feature = "cluster")]
 pub mod cluster;
+pub mod credentials;
 pub mod deadline;
 pub mod device;
 pub mod discover;

@@ -141,7 +141,9 @@ impl OptionSpec {
     }
 }
 
-fn parse_boolean(value: &str) -> Option<bool> {
+/// A yes or no as fence agents write it: `1 yes on true` or `0 no off false`, in any case.
+#[must_use]
+pub fn parse_boolean(value: &str) -> Option<bool> {
     match value.trim().to_ascii_lowercase().as_str() {
         "1" | "yes" | "on" | "true" => Some(true),
         "0" | "no" | "off" | "false" => Some(false),
@@ -157,8 +159,9 @@ fn parse_number(value: &str) -> Option<f64> {
         .filter(|number| number.is_finite() && *number >= 0.0)
 }
 
-/// A number of seconds; a trailing `s` is allowed, as the cluster's own time values have it.
-fn parse_seconds(value: &str) -> Option<Duration> {
+/// A number of seconds of at least 0; a trailing `s` is allowed, as the cluster's own time values have it.
+#[must_use]
+pub fn parse_seconds(value: &str) -> Option<Duration> {
     let value = value.trim();
     parse_number(value.strip_suffix('s').unwrap_or(value))
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())

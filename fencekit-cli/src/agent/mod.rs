@@ -1,11 +1,225 @@
 //! The fence agents: options by getopt or on stdin, metadata, output and exit codes of fence-agents' contract.
+//!
+//! An agent ends with 0 for success and for the status ON, 2 for the status OFF, and 1 for everything else, a panic
+//! included. Its result is on stdout; what went wrong is one line on stderr and in the system's log.
+
+mod action;
+mod getopt;
+mod given;
+mod help;
+pub(crate) mod install;
+mod logging;
+mod metadata;
+mod stdin;
+mod switching;
+mod syslog;
+mod table;
+mod timing;
 
 use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
+
+use fencekit::{Error, Method, Result, Secret, Settings};
+
+use action::Action;
+use given::Given;
+use switching::{Devices, Failure, Outcome};
+use table::{AGENTS, Agent, Target};
+use timing::Timing;
+
+/// The exit code of every failure. Not 2: that says that the status is OFF.
+const FAILED: u8 = 1;
+const STATUS_OFF: u8 = 2;
 
 /// Runs the agent `name` with its arguments, or with `key=value` lines from stdin when there are none.
 pub(crate) fn run(name: &str, args: Vec<OsString>) -> ExitCode {
-    let _ = args;
-    eprintln!("{name}: not built yet");
-    ExitCode::FAILURE
+    // A panic would end with 101, which the contract does not know; the hook has printed it by then.
+    std::panic::catch_unwind(AssertUnwindSafe(|| run_agent(name, args)))
+        .unwrap_or_else(|_| ExitCode::from(FAILED))
+}
+
+fn run_agent(name: &str, args: Vec<OsString>) -> ExitCode {
+    let Some(agent) = Agent::find(name) else {
+        let names: Vec<_> = AGENTS.iter().map(|agent| agent.name).collect();
+        logging::open(name, 0, false, None);
+        log::error!("Failed: {name} is no agent; the agents are: {}", names.join(", "));
+        return ExitCode::from(FAILED);
+    };
+    let mut given = Given::new(agent);
+    let from = Source::of(&args);
+    let parsed = take_options(&mut given, &from, args);
+    logging::open(
+        agent.name,
+        given.verbosity(),
+        given.boolean("quiet"),
+        given.text("debug_file"),
+    );
+    logging::hide(given.secrets());
+    for note in given.take_notes() {
+        log::warn!("{note}");
+    }
+    let outcome = parsed
+        .map_err(Failure::from)
+        .and_then(|()| answer(agent, &given, &from));
+    match outcome {
+        Ok(Outcome::Done(text)) => print(&text),
+        Ok(Outcome::StatusOff) => {
+            let _ = print("Status: OFF");
+            ExitCode::from(STATUS_OFF)
+        }
+        Err(failure) => {
+            log::error!("Failed: {failure}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Where the options come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Arguments,
+    Stdin,
+}
+
+impl Source {
+    fn of(args: &[OsString]) -> Self {
+        if args.is_empty() {
+            Self::Stdin
+        } else {
+            Self::Arguments
+        }
+    }
+}
+
+fn take_options(given: &mut Given, from: &Source, args: Vec<OsString>) -> Result<()> {
+    match from {
+        Source::Arguments => {
+            let secret_shown = getopt::parse(given, args)?;
+            if secret_shown && std::io::stderr().is_terminal() {
+                given.note(
+                    "everybody on this host can read a password among the arguments; password_file hides it"
+                        .into(),
+                );
+            }
+            Ok(())
+        }
+        Source::Stdin => {
+            let at_terminal = std::io::stdin().is_terminal();
+            if at_terminal {
+                let name = given.agent().name;
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "{name} reads key=value lines, up to Ctrl-D; {name} -h lists the options"
+                );
+            }
+            stdin::parse(given, &stdin::read(at_terminal)?)
+        }
+    }
+}
+
+/// What the agent has to say to its options.
+fn answer(agent: &'static Agent, given: &Given, from: &Source) -> Result<Outcome, Failure> {
+    if given.boolean("help") {
+        return Ok(Outcome::Done(help::text(agent).trim_end().to_owned()));
+    }
+    if given.boolean("version") {
+        return Ok(Outcome::Done(env!("CARGO_PKG_VERSION").to_owned()));
+    }
+    let action = Action::parse(given.action())?;
+    if action == Action::Metadata {
+        return metadata::document(agent)
+            .map(|document| Outcome::Done(document.trim_end().to_owned()))
+            .map_err(|cause| Error::unsupported(format!("writing the metadata: {cause}")).into());
+    }
+    given.check()?;
+    match agent.target {
+        Target::Device(method) => act_on_device(given, method, action, from),
+    }
+}
+
+fn act_on_device(given: &Given, method: Method, action: Action, from: &Source) -> Result<Outcome, Failure> {
+    let timing = Timing::of(given, std::env::var_os("PCMK_service").as_deref())?;
+    let mut settings = given.settings(method)?;
+    if action == Action::ValidateAll {
+        // Programs that fetch passwords may need the network.
+        settings.unset("password_script");
+        load_password(&mut settings, from)?;
+        Devices::configure(given, method, timing, settings)?;
+        return Ok(Outcome::Done(String::new()));
+    }
+    // Once before the password is fetched: wrong options are told at once.
+    Devices::configure(given, method, timing, settings.clone())?;
+    load_password(&mut settings, from)?;
+    logging::hide(settings.secret("password"));
+    let devices = Devices::configure(given, method, timing, settings)?;
+    let delay = given.seconds("delay");
+    if action.is_fencing() && !delay.is_zero() {
+        log::info!("waiting {} s before fencing (delay)", delay.as_secs_f64());
+        std::thread::sleep(delay);
+    }
+    run_to_end(devices.act(action))
+}
+
+/// Fetches the password; `password_file=-` is stdin, where that is free.
+fn load_password(settings: &mut Settings, from: &Source) -> Result<()> {
+    if settings.text("password_script").is_none() && settings.text("password_file") == Some("-") {
+        if *from == Source::Stdin {
+            return Err(Error::config(
+                "password_file",
+                "\"-\" is stdin, where the options come from already",
+                "write password=, or name a file",
+            ));
+        }
+        settings.unset("password_file");
+        let bytes = stdin::read(std::io::stdin().is_terminal())?;
+        let text = Secret::from(String::from_utf8(bytes).map_err(|_| getopt::not_utf8("password_file"))?);
+        return settings.set("password", text.expose().trim_end_matches(['\n', '\r']));
+    }
+    settings.load_password()
+}
+
+/// Runs on this thread alone: an agent lives for a second and needs no others.
+fn run_to_end(action: impl Future<Output = Result<Outcome, Failure>>) -> Result<Outcome, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| Error::unsupported("this system gives no event loop").caused_by(cause))?;
+    let outcome = runtime.block_on(action);
+    // A name lookup that hangs is left behind, not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Writes a line or more to stdout. What was done counts even when nobody reads of it, except where the text itself
+/// is what was asked for.
+fn print(text: &str) -> ExitCode {
+    if text.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    let mut stdout = std::io::stdout().lock();
+    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    match written {
+        Err(cause) if text.starts_with("<?xml") => {
+            log::error!("Failed: the metadata cannot be written: {cause}");
+            ExitCode::from(FAILED)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// The name that is most like `name`, when one is much like it.
+fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let name = name.replace('_', "-");
+    known
+        .map(|other| {
+            (
+                strsim::damerau_levenshtein(&name, &other.replace('_', "-")),
+                other,
+            )
+        })
+        .filter(|(distance, other)| *distance <= 1 + other.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, other)| other)
 }

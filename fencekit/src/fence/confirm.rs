@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::{Confirmation, Event, Policy, Rebooted, Watch};
+use super::{Confirmation, Event, MIN_OFF, Policy, Rebooted, Watch};
 use crate::deadline::Deadline;
 use crate::device::{FenceDevice, Inspection, Readback, Session};
 use crate::error::{Error, Result};
@@ -170,6 +170,7 @@ pub(super) async fn reboot(
     watch: &dyn Watch,
 ) -> Result<Rebooted> {
     let off = switch(device, PowerState::Off, policy, deadline, watch).await?;
+    deadline.sleep(MIN_OFF).await;
     let mut on = Err(Error::unsupported("on was not tried"));
     for attempt in 1..=policy.on_attempts.max(1) {
         on = switch(device, PowerState::On, policy, deadline, watch).await;
@@ -193,7 +194,7 @@ pub(super) async fn switch(
         device,
         wanted,
         policy,
-        deadline: deadline.capped(policy.power_wait + policy.power_timeout),
+        deadline: deadline.capped(policy.power_wait.saturating_add(policy.power_timeout)),
         watch,
         before: opened.seen.observation,
         identity: opened.seen.identity,

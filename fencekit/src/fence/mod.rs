@@ -90,6 +90,10 @@ impl Policy {
     }
 }
 
+/// How long an outlet stays off in a reboot. A power supply bridges short gaps from its capacitors, an idle one for
+/// seconds: a node that never noticed was not rebooted.
+pub const MIN_OFF: Duration = Duration::from_secs(5);
+
 /// A state that was confirmed, and how.
 #[derive(Clone, Debug)]
 pub struct Confirmation {
@@ -194,7 +198,7 @@ pub trait FenceDeviceExt: FenceDevice {
         confirm::switch(self.as_dyn(), PowerState::On, policy, deadline, watch)
     }
 
-    /// A confirmed off, then on as often as [`Policy::on_attempts`] says.
+    /// A confirmed off, [`MIN_OFF`] of rest, then on as often as [`Policy::on_attempts`] says.
     ///
     /// # Errors
     /// Those of [`off_confirmed`](Self::off_confirmed). A failed power-on is in [`Rebooted::on`].
@@ -272,7 +276,7 @@ impl<T: FenceDevice> FenceDeviceExt for T {
     }
 }
 
-impl FenceDeviceExt for dyn FenceDevice {
+impl FenceDeviceExt for dyn FenceDevice + '_ {
     fn as_dyn(&self) -> &dyn FenceDevice {
         self
     }

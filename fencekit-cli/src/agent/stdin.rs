@@ -1,0 +1,194 @@
+//! Options as `key=value` lines on stdin, as Pacemaker sends them.
+
+use std::io::Read;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use fencekit::{Error, Result};
+
+use super::getopt::not_utf8;
+use super::given::Given;
+
+/// More than any cluster sends.
+const LONGEST: u64 = 1 << 20;
+/// Pacemaker writes at once and closes; a pipe that stays open and silent is a mistake.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One line, split.
+#[derive(Debug, PartialEq, Eq)]
+struct Line<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+}
+
+/// Reads stdin to its end. Nobody is hurried at a terminal.
+///
+/// # Errors
+/// [`Error::Config`] when there is too much of it, or when it does not end.
+pub(crate) fn read(at_terminal: bool) -> Result<Vec<u8>> {
+    let (send, receive) = mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let outcome = std::io::stdin().take(LONGEST + 1).read_to_end(&mut bytes);
+        let _ = send.send(outcome.map(|_| bytes));
+    });
+    let wrong =
+        |problem: String| Error::config("stdin", problem, "send key=value lines, or give options; -h");
+    let received = if at_terminal {
+        receive.recv().ok()
+    } else {
+        receive.recv_timeout(PATIENCE).ok()
+    };
+    match received {
+        Some(Ok(bytes)) if bytes.len() as u64 > LONGEST => {
+            Err(wrong(format!("is longer than {} KiB", LONGEST / 1024)))
+        }
+        Some(Ok(bytes)) => Ok(bytes),
+        Some(Err(cause)) => Err(wrong(format!("cannot be read: {cause}"))),
+        None => Err(wrong(format!("did not end within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+/// Puts what the lines say into `given`.
+///
+/// # Errors
+/// [`Error::Config`] when the value of a known option is not text.
+pub(crate) fn parse(given: &mut Given, bytes: &[u8]) -> Result<()> {
+    for line in bytes.split(|byte| *byte == b'\n').filter_map(split) {
+        let name = String::from_utf8_lossy(line.name);
+        let Some(spec) = given.spec(&name) else {
+            if name == "nodename" {
+                given.put_node(&String::from_utf8_lossy(line.value));
+            } else {
+                given.note_unknown(&name);
+            }
+            continue;
+        };
+        let value = std::str::from_utf8(line.value).map_err(|_| not_utf8(spec.name))?;
+        let by_old_name = name.replace('-', "_") != spec.name;
+        given.put(&spec, by_old_name, value);
+    }
+    Ok(())
+}
+
+/// `None` for blank lines and comments.
+fn split(line: &[u8]) -> Option<Line<'_>> {
+    let line = line.trim_ascii();
+    if line.is_empty() || line.starts_with(b"#") {
+        return None;
+    }
+    let equals = line.iter().position(|byte| *byte == b'=');
+    let (name, value) = match equals.and_then(|at| line.split_at_checked(at)) {
+        Some((name, rest)) => (name, rest.get(1..).unwrap_or_default()),
+        None => (line, &[][..]),
+    };
+    Some(Line {
+        name: name.trim_ascii(),
+        value: unquoted(value),
+    })
+}
+
+/// Without one pair of surrounding quotes.
+fn unquoted(value: &[u8]) -> &[u8] {
+    match value {
+        [b'"', inner @ .., b'"'] => inner,
+        _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::table::Agent;
+    use super::*;
+
+    fn parsed(text: &[u8]) -> Result<Given> {
+        let mut given = Given::new(Agent::find("fence_kasa").unwrap());
+        parse(&mut given, text)?;
+        Ok(given)
+    }
+
+    fn line<'a>(name: &'a str, value: &'a str) -> Option<Line<'a>> {
+        Some(Line {
+            name: name.as_bytes(),
+            value: value.as_bytes(),
+        })
+    }
+
+    #[test]
+    fn lines_are_split_as_fence_agents_does() {
+        assert_eq!(split(b""), None);
+        assert_eq!(split(b"   \t"), None);
+        assert_eq!(split(b"  # ip=1"), None);
+        assert_eq!(split(b"  ip=127.0.0.1 \r"), line("ip", "127.0.0.1"));
+        assert_eq!(split(b"password=a=b=c"), line("password", "a=b=c"));
+        assert_eq!(split(b"password=\" a \""), line("password", " a "));
+        assert_eq!(split(b"password=\"\"a\"\""), line("password", "\"a\""));
+        assert_eq!(split(b"password=\"a"), line("password", "\"a"));
+        assert_eq!(split(b"password=\""), line("password", "\""));
+        assert_eq!(split(b"verbose"), line("verbose", ""));
+        assert_eq!(split(b"=x"), line("", "x"));
+    }
+
+    #[test]
+    fn what_fenced_really_sends() {
+        let given = parsed(
+            b"nodename=storage-b\naction=off\nip=10.20.20.202\nport=storage-b\npcmk_host_list=storage-b\n",
+        );
+        let mut given = given.unwrap();
+        given.check().unwrap();
+        assert_eq!((given.action(), given.text("ip")), ("off", Some("10.20.20.202")));
+        assert!(given.take_notes().is_empty());
+    }
+
+    #[test]
+    fn the_last_duplicate_wins_and_old_names_work() {
+        let given = parsed(b"ip=a\nip=b\nlogin-timeout=3\nlogin_timeout=4\nlogin=u\npasswd=p\n").unwrap();
+        assert_eq!(
+            (given.text("ip"), given.text("login_timeout")),
+            (Some("b"), Some("4"))
+        );
+        assert_eq!(
+            (given.text("username"), given.text("password")),
+            (Some("u"), Some("p"))
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_spoil_known_options_only() {
+        assert!(parsed(b"\xff\xfe=\xff\naction=status\n").is_ok());
+        let error = parsed(b"password=sesame\xff\n").unwrap_err().to_string();
+        assert!(
+            error.starts_with("password: ") && !error.contains("sesame"),
+            "{error}"
+        );
+        assert!(parsed(b"ip=a\0b\n").unwrap().check().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            if let Ok(given) = parsed(&bytes) {
+                let _ = (given.check(), given.plugs(), given.verbosity());
+            }
+        }
+
+        #[test]
+        fn any_value_of_one_line_arrives_whole(value in "[^\"\n\r\0]{0,40}") {
+            let text = format!("password=\"{value}\"\n");
+            let given = parsed(text.as_bytes()).unwrap();
+            prop_assert_eq!(given.text("password").unwrap_or(""), value);
+        }
+
+        #[test]
+        fn order_never_lets_an_old_name_win(plug in "[1-9]", lines in Just(vec!["plug", "port", "nodename"]).prop_shuffle()) {
+            let text: String = lines
+                .iter()
+                .map(|name| format!("{name}={}\n", if *name == "plug" { plug.as_str() } else { "node-a" }))
+                .collect();
+            let given = parsed(text.as_bytes()).unwrap();
+            prop_assert_eq!(given.text("plug"), Some(plug.as_str()));
+        }
+    }
+}
