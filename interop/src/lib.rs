@@ -33,13 +33,15 @@
 
 mod network;
 mod place;
+mod private;
 mod process;
 
 pub use network::{free_tcp_port, free_udp_port, wait_for_tcp};
 pub use place::{
-    agent, agents_dir, fencekit_bin, interop_dir, missing, namespaces, npm_dir, npm_package, python, root,
-    tool, venv_bin, workspace,
+    agent, agents_dir, esphome_bin, fencekit_bin, interop_dir, missing, namespaces, npm_dir, npm_package,
+    python, root, tool, venv_bin, workspace,
 };
+pub use private::inside;
 pub use process::{Output, Peer, run};
 
 /// The value of an `Option`, or the end of the test: skipped with a line that says what is missing, or failed when

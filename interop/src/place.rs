@@ -56,6 +56,12 @@ pub fn venv_bin(name: &str) -> Option<PathBuf> {
     existing(interop_dir().join("venv/bin").join(name))
 }
 
+/// The `esphome` program; it has a venv of its own.
+#[must_use]
+pub fn esphome_bin() -> Option<PathBuf> {
+    existing(interop_dir().join("esphome/bin/esphome"))
+}
+
 /// The directory with `node_modules`.
 #[must_use]
 pub fn npm_dir() -> Option<PathBuf> {

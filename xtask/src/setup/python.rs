@@ -116,10 +116,16 @@ fn candidates() -> Vec<PathBuf> {
                 .map(|version| version.path().join("bin/python3")),
         );
     }
-    found.retain(|path| path.exists());
+    // A shim of pyenv runs whichever version is chosen in the directory, slowly; the versions themselves are listed.
+    found.retain(|path| path.exists() && !path.starts_with(pyenv_root().join("shims")));
     found.sort();
     found.dedup();
     found
+}
+
+fn pyenv_root() -> PathBuf {
+    let home = env::var_os("HOME").unwrap_or_default();
+    env::var_os("PYENV_ROOT").map_or_else(|| Path::new(&home).join(".pyenv"), PathBuf::from)
 }
 
 /// Asks a Python for its version; one that cannot make a venv, or does not run at all, has none.
