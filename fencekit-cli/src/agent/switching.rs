@@ -42,7 +42,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.who {
             Some(device) => write!(f, "{device}: {}", self.error),
-            None => write!(f, "{}; -h lists the options", self.error),
+            None => self.error.fmt(f),
         }
     }
 }

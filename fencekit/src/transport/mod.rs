@@ -9,7 +9,11 @@ pub(crate) mod digest;
 pub(crate) mod endpoint;
 #[cfg(feature = "_http")]
 pub(crate) mod http;
+#[cfg(any(feature = "kasa", feature = "tasmota"))]
+pub(crate) mod lock;
 #[cfg(all(feature = "_http", feature = "tls"))]
 mod tls;
 
 pub(crate) use endpoint::{Endpoint, Steps};
+#[cfg(any(feature = "kasa", feature = "tasmota"))]
+pub(crate) use lock::DeviceLock;
