@@ -4,8 +4,10 @@
 //! would hide a mistake in it.
 
 mod iot;
+mod unit;
 mod xor;
 
+pub use unit::{Habits, Unit};
 pub use xor::serve as serve_xor;
 
 use serde_json::Value;

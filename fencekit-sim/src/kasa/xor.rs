@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use super::iot;
-use crate::device::Device;
+use super::{Unit, iot};
 use crate::wire::{Running, Wire, listen};
 
 /// Longest request that a device takes, in bytes.
@@ -16,11 +15,15 @@ const REQUEST_LIMIT: u32 = 16 * 1024;
 ///
 /// # Errors
 /// Those of binding the socket.
-pub async fn serve(device: Device, address: SocketAddr) -> io::Result<Running> {
-    listen(device, address, "xor", conversation).await
+pub async fn serve(unit: impl Into<Unit>, address: SocketAddr) -> io::Result<Running> {
+    let unit = unit.into();
+    listen(unit.device.clone(), address, "xor", move |wire| {
+        conversation(wire, unit.clone())
+    })
+    .await
 }
 
-async fn conversation(mut wire: Wire) -> io::Result<()> {
+async fn conversation(mut wire: Wire, unit: Unit) -> io::Result<()> {
     loop {
         let mut head = [0; 4];
         wire.read_exact(&mut head).await?;
@@ -32,7 +35,7 @@ async fn conversation(mut wire: Wire) -> io::Result<()> {
         wire.read_exact(&mut body).await?;
         wire.admit().await?;
         let request: Value = serde_json::from_slice(&decode(&body))?;
-        let reply = iot::answer(&wire.device, &request).to_string();
+        let reply = iot::answer(&unit, &request).to_string();
         let mut frame = u32::try_from(reply.len())
             .unwrap_or_default()
             .to_be_bytes()
