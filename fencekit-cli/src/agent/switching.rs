@@ -230,8 +230,9 @@ impl Devices {
     async fn status(&self, deadline: Deadline) -> Result<Outcome, Failure> {
         let mut seen = Vec::new();
         for device in &self.devices {
-            seen.push(match self.look(device.as_ref(), deadline).await {
-                Err(failure) if self.is_missing(&failure) => {
+            let looked = self.look(device.as_ref(), deadline).await;
+            seen.push(match looked {
+                Err(failure) if self.is_missing(device.as_ref(), &failure, deadline).await => {
                     log::warn!("{failure}; OFF because of missing_as_off");
                     Observation::Off
                 }
@@ -245,12 +246,21 @@ impl Devices {
         }
     }
 
-    /// Whether a device that answered says that it has no such plug, and the user wants to hear OFF then. Only ever
-    /// asked for `status`, which no cluster takes for a fence: an off of a missing plug fails like any other.
-    fn is_missing(&self, failure: &Failure) -> bool {
-        self.missing_as_off
-            && self.plugs_are_named
-            && matches!(&failure.error, Error::Config { option, .. } if option == "plug")
+    /// Whether a device that is who it should be says that it has no such plug, and the user wants to hear OFF then.
+    /// Only ever asked for `status`, which no cluster takes for a fence: an off of a missing plug fails.
+    async fn is_missing(&self, device: &dyn FenceDevice, failure: &Failure, deadline: Deadline) -> bool {
+        let about_plug = matches!(&failure.error, Error::Config { option, .. } if option == "plug");
+        let Some(plug) = device.label().plug.as_deref().filter(|_| about_plug) else {
+            return false;
+        };
+        if !self.missing_as_off || !self.plugs_are_named {
+            return false;
+        }
+        // The same error stands for a plug that means two outlets: the list tells them apart.
+        let same = |text: &str| text.trim().eq_ignore_ascii_case(plug.trim());
+        device.outlets(&self.policy, deadline).await.is_ok_and(|outlets| {
+            !outlets.is_empty() && !outlets.iter().any(|one| same(&one.plug) || same(&one.alias))
+        })
     }
 
     async fn look(&self, device: &dyn FenceDevice, deadline: Deadline) -> Result<Observation, Failure> {

@@ -1,0 +1,551 @@
+//! Agents against simulated devices, through sequences of actions in every form of options.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Call, FORMS, Form, Served, call, loopback, serve};
+use fencekit_sim::esphome::{WebFirmware, serve_web};
+use fencekit_sim::{Device, Faults, Spec};
+
+fn kasa(spec: Spec) -> Served {
+    serve(move || fencekit_sim::kasa::serve_xor(Device::new(spec), loopback()))
+}
+
+fn esphome(spec: Spec) -> Served {
+    serve(move || serve_web(Device::new(spec), loopback(), WebFirmware::default()))
+}
+
+/// A device and an agent that is set up for its outlet with index `outlet`.
+struct Case {
+    what: &'static str,
+    served: Served,
+    call: Call,
+    outlet: usize,
+}
+
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut add = |what, served: Served, call: Call, outlet| {
+        let call = call.at(served.address).with("stonith_status_sleep", "0.1");
+        cases.push(Case {
+            what,
+            served,
+            call,
+            outlet,
+        });
+    };
+    add("Kasa plug", kasa(Spec::plug("rack")), call("fence_kasa"), 0);
+    let strip = Spec::plug("strip").outlets(3);
+    add(
+        "Kasa strip by number",
+        kasa(strip.clone()),
+        call("fence_kasa").with("plug", "2"),
+        1,
+    );
+    add(
+        "Kasa strip by alias",
+        kasa(strip.clone()),
+        call("fence_kasa").with("plug", "Outlet 3"),
+        2,
+    );
+    add(
+        "Kasa strip, old name",
+        kasa(strip),
+        call("fence_kasa").with("port", "1"),
+        0,
+    );
+    add(
+        "ESPHome with a password",
+        esphome(Spec::plug("Relay").credentials("admin", "open-sesame-1")),
+        call("fence_esphome")
+            .with("transport", "web")
+            .with("switch_name", "Relay")
+            .with("login", "admin")
+            .with("passwd", "open-sesame-1"),
+        0,
+    );
+    cases
+}
+
+#[test]
+fn every_device_goes_through_its_states_in_every_form() {
+    for case in cases() {
+        for form in FORMS {
+            sequence(&case, form);
+        }
+    }
+}
+
+fn sequence(case: &Case, form: Form) {
+    let Case {
+        what,
+        served,
+        call,
+        outlet,
+    } = case;
+    for (action, code, out, powered) in [
+        ("status", 0, "Status: ON\n", true),
+        ("monitor", 0, "", true),
+        ("off", 0, "Success: Powered OFF\n", false),
+        ("status", 2, "Status: OFF\n", false),
+        ("monitor", 0, "", false),
+        ("off", 0, "Success: Already OFF\n", false),
+        ("on", 0, "Success: Powered ON\n", true),
+        ("on", 0, "Success: Already ON\n", true),
+        ("validate-all", 0, "", true),
+    ] {
+        let ran = call.run(form, action);
+        assert_eq!(
+            (ran.code, ran.out.as_str(), served.device.relay(*outlet)),
+            (Some(code), out, Some(powered)),
+            "{what}, {form:?}, {action}: {ran:?}"
+        );
+        assert_eq!(ran.err, "", "{what}, {form:?}, {action}");
+    }
+    let others = (0..served.device.count()).filter(|other| other != outlet);
+    for other in others {
+        assert_eq!(
+            served.device.relay(other),
+            Some(true),
+            "{what}: outlet {other} was touched"
+        );
+    }
+}
+
+#[test]
+fn a_reboot_leaves_the_power_off_long_enough_to_be_noticed() {
+    let plug = kasa(Spec::plug("rack"));
+    let (send, changes) = std::sync::mpsc::channel();
+    plug.device.on_change(Box::new(move |_, on| {
+        let _ = send.send((Instant::now(), on));
+    }));
+    // `reboot` is what an agent does when nothing is asked for.
+    let lines = format!("ip=127.0.0.1\nipport={}\n", plug.address.port());
+    call("fence_kasa")
+        .feed(lines.as_bytes())
+        .is(0, "Success: Rebooted\n");
+    let changes: Vec<_> = changes.try_iter().collect();
+    let [(off, false), (on, true)] = changes.as_slice() else {
+        panic!("{changes:?}");
+    };
+    assert!(*on - *off >= Duration::from_secs(5), "{:?}", *on - *off);
+}
+
+#[test]
+fn a_reboot_whose_on_fails_has_fenced_all_the_same() {
+    let plug = kasa(Spec::plug("rack"));
+    let device = plug.device.clone();
+    plug.device.on_change(Box::new(move |_, on| {
+        if !on {
+            let device = device.clone();
+            // Once the off is confirmed the plug takes no more orders. Set from another thread: this is called under
+            // the device's lock.
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_secs(3));
+                device.set_faults(Faults {
+                    stuck: true,
+                    ..Faults::default()
+                });
+            });
+        }
+    }));
+    let ran = call("fence_kasa")
+        .at(plug.address)
+        .with("power_timeout", "2")
+        .with("stonith_status_sleep", "0.2")
+        .act("reboot");
+    ran.is(0, "Success: Rebooted\n");
+    assert!(
+        ran.err.contains("the node was powered off, but is not on again"),
+        "{ran:?}"
+    );
+    assert_eq!(plug.device.relay(0), Some(false));
+}
+
+#[test]
+fn delay_comes_before_the_device_is_touched_and_only_for_fencing() {
+    let plug = kasa(Spec::plug("rack"));
+    let delayed = call("fence_kasa").at(plug.address).with("delay", "1");
+    let ran = delayed.act("status");
+    ran.is(0, "Status: ON\n");
+    assert!(ran.took < Duration::from_millis(900), "{ran:?}");
+    let requests = plug.device.requests();
+    let device = plug.device.clone();
+    let watcher = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(600));
+        device.requests()
+    });
+    let ran = delayed.act("off");
+    ran.is(0, "Success: Powered OFF\n");
+    assert!(ran.took >= Duration::from_secs(1), "{ran:?}");
+    assert_eq!(
+        watcher.join().unwrap(),
+        requests,
+        "the device was asked during the delay"
+    );
+}
+
+#[test]
+fn lists_show_every_outlet() {
+    let strip = kasa(Spec::plug("strip").outlets(2));
+    strip.device.set(1, false, true);
+    let listed = call("fence_kasa").at(strip.address);
+    listed.act("list").is(0, "1,Outlet 1\n2,Outlet 2\n");
+    listed.act("list-status").is(0, "1,Outlet 1,ON\n2,Outlet 2,OFF\n");
+    let separated = listed.with("separator", ";");
+    separated
+        .run(Form::Short, "list-status")
+        .is(0, "1;Outlet 1;ON\n2;Outlet 2;OFF\n");
+}
+
+#[test]
+fn an_alias_cannot_forge_lines_of_a_list_or_drive_a_terminal() {
+    let plug = kasa(Spec::plug("a\n9,storage-b\x1b[31m"));
+    let ran = call("fence_kasa").at(plug.address).act("list");
+    assert_eq!((ran.code, ran.out.lines().count()), (Some(0), 1), "{ran:?}");
+    assert!(!ran.out.contains('\x1b'), "{ran:?}");
+}
+
+#[test]
+fn what_fenced_sends_for_a_plug_works() {
+    let plug = kasa(Spec::plug("rack"));
+    let port = plug.address.port();
+    for (action, code) in [
+        ("status", 0),
+        ("off", 0),
+        ("status", 2),
+        ("on", 0),
+        ("validate-all", 0),
+    ] {
+        for option in ["port", "plug"] {
+            let lines = format!(
+                "{option}=storage-b\nnodename=storage-b\naction={action}\nip=127.0.0.1\nipport={port}\npcmk_host_list=storage-b\n"
+            );
+            let ran = call("fence_kasa").under_pacemaker().feed(lines.as_bytes());
+            assert_eq!(
+                (ran.code, ran.err.as_str()),
+                (Some(code), ""),
+                "{option} {action}: {ran:?}"
+            );
+        }
+    }
+    let monitor = format!("ip=127.0.0.1\naction=monitor\nipport={port}\n");
+    call("fence_kasa")
+        .under_pacemaker()
+        .feed(monitor.as_bytes())
+        .is(0, "");
+}
+
+#[test]
+fn a_node_name_on_a_strip_must_be_an_outlets_name() {
+    let strip = kasa(Spec::plug("strip").outlets(2));
+    let port = strip.address.port();
+    let fenced = |extra: &str| {
+        let lines =
+            format!("{extra}nodename=storage-b\nport=storage-b\naction=off\nip=127.0.0.1\nipport={port}\n");
+        call("fence_kasa").under_pacemaker().feed(lines.as_bytes())
+    };
+    fenced("").fails("storage-b");
+    assert_eq!(strip.device.commands(), []);
+    fenced("plug=2\n").is(0, "Success: Powered OFF\n");
+    assert_eq!(
+        (strip.device.relay(0), strip.device.relay(1)),
+        (Some(true), Some(false))
+    );
+
+    let mut named = Spec::plug("strip").outlets(2);
+    named.outlets[0].alias = "storage-b".to_owned();
+    let strip = kasa(named);
+    let lines = format!(
+        "nodename=storage-b\nport=storage-b\naction=off\nip=127.0.0.1\nipport={}\n",
+        strip.address.port()
+    );
+    call("fence_kasa")
+        .under_pacemaker()
+        .feed(lines.as_bytes())
+        .is(0, "Success: Powered OFF\n");
+    assert_eq!(
+        (strip.device.relay(0), strip.device.relay(1)),
+        (Some(false), Some(true))
+    );
+}
+
+#[test]
+fn monitor_works_on_a_strip_without_a_plug_and_status_does_not() {
+    let strip = kasa(Spec::plug("strip").outlets(2));
+    let unnamed = call("fence_kasa").at(strip.address);
+    unnamed.act("monitor").is(0, "");
+    unnamed.act("status").fails("plug: is missing");
+    unnamed.act("off").fails("plug: is missing");
+    assert_eq!(strip.device.commands(), []);
+}
+
+#[test]
+fn several_plugs_are_one_node() {
+    let strip = kasa(Spec::plug("strip").outlets(3));
+    let device = &strip.device;
+    let both = call("fence_kasa").at(strip.address).with("plug", "1,3");
+    both.act("status").is(0, "Status: ON\n");
+    device.set(0, false, true);
+    both.act("status").is(0, "Status: ON\n");
+    both.act("off").is(0, "Success: Powered OFF\n");
+    assert_eq!(
+        (device.relay(0), device.relay(1), device.relay(2)),
+        (Some(false), Some(true), Some(false))
+    );
+    both.act("status").is(2, "Status: OFF\n");
+    both.act("off").is(0, "Success: Already OFF\n");
+    let map = format!(
+        "nodename=node2\nport=1;3\nplug_separator=;\naction=reboot\nip=127.0.0.1\nipport={}\n",
+        strip.address.port()
+    );
+    device.set(0, true, true);
+    device.set(2, true, true);
+    let before = device.commands().len();
+    call("fence_kasa")
+        .feed(map.as_bytes())
+        .is(0, "Success: Rebooted\n");
+    // Off for all before on for any: a node with two supplies would never lose power otherwise.
+    assert_eq!(
+        device.commands()[before..],
+        [(0, false), (2, false), (0, true), (2, true)]
+    );
+}
+
+#[test]
+fn several_plugs_of_which_one_fails_are_a_failure() {
+    let strip = kasa(Spec::plug("strip").outlets(2));
+    let call = call("fence_kasa").at(strip.address).with("power_timeout", "1");
+    let with_wrong_one = call.clone().with("plug", "1,7");
+    with_wrong_one.act("off").fails("plug 7");
+    with_wrong_one.act("status").fails("plug 7");
+    // The first comes back by itself while the second is switched.
+    strip.device.set_faults("bounce=0.05".parse().unwrap());
+    let ran = call.with("plug", "1,2").with("power_wait", "0.5").act("off");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+}
+
+#[test]
+fn a_missing_plug_is_off_for_status_alone_and_only_when_asked_for() {
+    let strip = kasa(Spec::plug("strip").outlets(2));
+    let missing = call("fence_kasa").at(strip.address).with("plug", "7");
+    missing.act("status").fails("\"7\" is no outlet of this device");
+    let as_off = missing.clone().with("missing_as_off", "1");
+    let ran = as_off.act("status");
+    ran.is(2, "Status: OFF\n");
+    assert!(ran.err.contains("missing_as_off"), "{ran:?}");
+    for action in ["off", "reboot", "on", "monitor"] {
+        as_off.act(action).fails("\"7\" is no outlet of this device");
+    }
+    // One of two is there, and on.
+    let one_there = call("fence_kasa")
+        .at(strip.address)
+        .with("missing_as_off", "1")
+        .with("plug", "7,1");
+    one_there.act("status").is(0, "Status: ON\n");
+    // No plug at all is not a missing one, nor is a device that does not answer, or is another one.
+    call("fence_kasa")
+        .at(strip.address)
+        .with("missing_as_off", "1")
+        .act("status")
+        .fails("plug: is missing");
+    as_off
+        .clone()
+        .with("expect_identity", "02:00:00:00:00:01")
+        .act("status")
+        .fails("");
+    drop(strip);
+    as_off
+        .with("login_timeout", "1")
+        .act("status")
+        .fails("unreachable");
+}
+
+#[test]
+fn an_ambiguous_plug_is_not_a_missing_one() {
+    let mut spec = Spec::plug("strip").outlets(2);
+    spec.outlets[0].alias = "node".to_owned();
+    spec.outlets[1].alias = "node".to_owned();
+    let strip = kasa(spec);
+    let ran = call("fence_kasa")
+        .at(strip.address)
+        .with("missing_as_off", "1")
+        .with("plug", "node")
+        .act("status");
+    ran.fails("more than one outlet");
+}
+
+#[test]
+fn the_wrong_device_is_never_switched() {
+    let plug = kasa(Spec::plug("rack"));
+    let expecting = call("fence_kasa").at(plug.address);
+    let right = expecting.clone().with("expect_identity", "50c7bf000001");
+    right.act("status").is(0, "Status: ON\n");
+    for action in ["off", "on", "reboot", "status", "monitor", "list"] {
+        let wrong = expecting.clone().with("expect_identity", "50:C7:BF:00:00:02");
+        wrong
+            .act(action)
+            .fails("wrong device: expected 50:C7:BF:00:00:02");
+    }
+    assert_eq!(plug.device.commands(), []);
+}
+
+#[test]
+fn a_device_that_is_not_there_is_a_quick_failure_in_every_action() {
+    let plug = kasa(Spec::plug("rack"));
+    let address = plug.address;
+    drop(plug);
+    // The listener ends a moment after the sender is dropped.
+    std::thread::sleep(Duration::from_millis(100));
+    for action in ["on", "off", "reboot", "status", "monitor", "list", "list-status"] {
+        let ran = call("fence_kasa").at(address).act(action);
+        ran.fails(&format!("kasa @ {address}: unreachable: "));
+        assert!(ran.took < Duration::from_secs(5), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_silent_device_is_a_failure_within_the_timeouts() {
+    let plug = kasa(Spec::plug("rack"));
+    plug.device.set_faults("silent".parse().unwrap());
+    let quick = call("fence_kasa")
+        .at(plug.address)
+        .with("login_timeout", "1")
+        .with("shell_timeout", "1")
+        .with("power_timeout", "1");
+    for (action, seconds) in [("status", 2), ("monitor", 2), ("off", 3)] {
+        let ran = quick.act(action);
+        ran.fails("timed out");
+        assert!(ran.took < Duration::from_secs(seconds + 2), "{action}: {ran:?}");
+    }
+}
+
+#[test]
+fn under_pacemaker_a_slow_device_is_waited_for() {
+    let plug = kasa(Spec::plug("rack"));
+    plug.device.set_faults("slow=1.2".parse().unwrap());
+    let slow = call("fence_kasa")
+        .at(plug.address)
+        .with("login_timeout", "0.5")
+        .with("shell_timeout", "0.5");
+    slow.clone().act("status").fails("timed out");
+    slow.clone().under_pacemaker().act("status").is(0, "Status: ON\n");
+    slow.under_pacemaker()
+        .with("disable_timeout", "false")
+        .act("status")
+        .fails("timed out");
+}
+
+#[test]
+fn a_plug_that_stays_on_is_a_failure_by_hand_and_a_word_in_the_log_under_pacemaker() {
+    let plug = kasa(Spec::plug("rack"));
+    plug.device.set_faults("stuck".parse().unwrap());
+    let quick = call("fence_kasa")
+        .at(plug.address)
+        .with("login_timeout", "0.2")
+        .with("shell_timeout", "0.2")
+        .with("power_timeout", "1")
+        .with("stonith_status_sleep", "0.2");
+    quick
+        .act("off")
+        .fails("not confirmed off: the device still says on");
+    // Pacemaker ends it with SIGKILL: what is wrong must be on stderr before.
+    let mut command = quick.clone().under_pacemaker().command();
+    let lines = format!(
+        "ip=127.0.0.1\nipport={}\naction=off\nlogin_timeout=0.2\nshell_timeout=0.2\npower_timeout=1\n",
+        plug.address.port()
+    );
+    let mut child = command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), lines.as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "it gave up before Pacemaker did"
+    );
+    child.kill().unwrap();
+    let output = common::wait(child);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        err.contains("not confirmed off after") && output.stdout.is_empty(),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_lie_is_caught_by_the_meter() {
+    let plug = kasa(Spec::plug("rack"));
+    plug.device.set_faults("lie".parse().unwrap());
+    let metered = call("fence_kasa")
+        .at(plug.address)
+        .with("off_max_watts", "5")
+        .with("power_timeout", "1");
+    metered.act("off").fails("its meter still reads 60.0 W");
+    plug.device.set_faults(Faults::default());
+    plug.device.set(0, true, true);
+    metered.act("off").is(0, "Success: Powered OFF\n");
+}
+
+#[test]
+fn a_password_from_elsewhere_opens_the_device() {
+    let device = esphome(Spec::plug("Relay").credentials("admin", "open-sesame-1"));
+    let base = call("fence_esphome")
+        .at(device.address)
+        .with("transport", "web")
+        .with("plug", "Relay")
+        .with("username", "admin");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("secret");
+    std::fs::write(&file, "open-sesame-1\n").unwrap();
+    let set_mode =
+        |mode| std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    set_mode(0o600);
+    let path = file.to_str().unwrap();
+    for form in FORMS {
+        base.clone()
+            .with("password_file", path)
+            .run(form, "status")
+            .is(0, "Status: ON\n");
+        let script = base
+            .clone()
+            .with("password", "wrong")
+            .with("password_script", "echo open-sesame-1");
+        script.run(form, "status").is(0, "Status: ON\n");
+    }
+    base.clone()
+        .with("password", "wrong")
+        .act("status")
+        .fails("authentication failed");
+    set_mode(0o644);
+    let ran = base.clone().with("password_file", path).act("status");
+    ran.is(0, "Status: ON\n");
+    assert!(ran.err.contains("open to other users"), "{ran:?}");
+    // From stdin, with the options as arguments.
+    let port = device.address.port().to_string();
+    let mut child = call("fence_esphome")
+        .command()
+        .args([
+            "-o",
+            "status",
+            "-a",
+            "127.0.0.1",
+            "-u",
+            &port,
+            "-l",
+            "admin",
+            "-n",
+            "Relay",
+        ])
+        .args(["--transport=web", "--password-file=-"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"open-sesame-1\n").unwrap();
+    assert_eq!(common::wait(child).stdout, b"Status: ON\n");
+}

@@ -1,0 +1,150 @@
+//! The metadata: what pcs and Pacemaker read on nearly every command, as whoever they are.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use common::{AGENTS, call, command};
+
+fn metadata(agent: &'static str) -> String {
+    let ran = call(agent).with_arguments(&["-o", "metadata"]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{agent}: {ran:?}");
+    ran.out
+}
+
+#[test]
+fn metadata_is_the_same_by_every_name_and_form() {
+    for agent in AGENTS {
+        let first = metadata(agent);
+        for action in ["meta-data", "metadata", "manpage"] {
+            assert_eq!(
+                call(agent).feed(format!("action={action}\n").as_bytes()).out,
+                first,
+                "{agent} {action}"
+            );
+            assert_eq!(
+                call(agent).with_arguments(&[format!("--action={action}")]).out,
+                first,
+                "{agent} {action}"
+            );
+        }
+    }
+}
+
+/// fence-agents' own schema, where that package is installed: `cargo xtask test` installs it.
+#[test]
+fn metadata_fits_the_schema_of_fence_agents() {
+    let schema = "/usr/share/cluster/relaxng/metadata.rng";
+    let has_xmllint = Command::new("xmllint")
+        .arg("--version")
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
+    if !has_xmllint || !std::path::Path::new(schema).exists() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI needs xmllint and fence-agents-common"
+        );
+        eprintln!("skipped: no xmllint, or no {schema}");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    for agent in AGENTS {
+        let path = directory.path().join(agent);
+        std::fs::write(&path, metadata(agent)).unwrap();
+        let output = Command::new("xmllint")
+            .args(["--noout", "--relaxng", schema])
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{agent}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn parameters_carry_what_pcs_needs() {
+    for agent in AGENTS {
+        let metadata = metadata(agent);
+        for parameter in [
+            "name=\"action\" unique=\"0\" required=\"1\"",
+            "obsoletes=\"ipaddr\"",
+            "name=\"ipaddr\"",
+            "name=\"plug\" unique=\"0\" required=\"0\" obsoletes=\"port\"",
+            "name=\"port\" unique=\"0\" required=\"0\" deprecated=\"1\"",
+            "name=\"passwd\" unique=\"0\" required=\"0\" deprecated=\"1\"",
+            "name=\"debug_file\" unique=\"0\" required=\"0\" obsoletes=\"debug\"",
+        ] {
+            assert!(metadata.contains(parameter), "{agent}: {parameter}");
+        }
+        assert!(
+            metadata.contains("<action name=\"on\" automatic=\"0\"/>"),
+            "{agent}"
+        );
+        for action in [
+            "off",
+            "reboot",
+            "status",
+            "list",
+            "list-status",
+            "monitor",
+            "metadata",
+            "manpage",
+            "validate-all",
+        ] {
+            assert!(
+                metadata.contains(&format!("<action name=\"{action}\"/>")),
+                "{agent}: {action}"
+            );
+        }
+    }
+}
+
+/// pcs runs agents as `hacluster` too: no rights, no home, no environment, no directory to write to.
+#[test]
+fn metadata_needs_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o555)).unwrap();
+    for agent in AGENTS {
+        let child = command(agent)
+            .args(["-o", "metadata"])
+            .env_clear()
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = common::wait(child);
+        assert_eq!(
+            (output.status.code(), output.stderr.as_slice()),
+            (Some(0), &b""[..]),
+            "{agent}"
+        );
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn secrets_have_no_default_and_no_value_in_the_metadata() {
+    for agent in AGENTS {
+        let metadata = metadata(agent);
+        for secret in ["password", "encryption_key", "hexadecimal_kg"] {
+            let Some((_, after)) = metadata.split_once(&format!("<parameter name=\"{secret}\"")) else {
+                continue;
+            };
+            let content = after
+                .split_once("<content")
+                .unwrap()
+                .1
+                .split_once("/>")
+                .unwrap()
+                .0;
+            assert!(!content.contains("default"), "{agent} {secret}");
+        }
+    }
+}
