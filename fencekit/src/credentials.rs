@@ -87,6 +87,24 @@ pub fn from_file(path: &Path) -> Result<Secret> {
     })
 }
 
+/// The password in a variable of the environment.
+///
+/// # Errors
+/// [`Error::Config`] when it is not set, is empty, or holds more than one line.
+pub fn from_environment(variable: &str) -> Result<Secret> {
+    let wrong = |problem: &str| {
+        Error::config(
+            "password_env",
+            format!("{variable} {problem}"),
+            "set the variable to the password alone, or use password_file",
+        )
+    };
+    let Some(text) = std::env::var_os(variable) else {
+        return Err(wrong("is not set"));
+    };
+    one_line(Zeroizing::new(text.into_encoded_bytes())).map_err(wrong)
+}
+
 /// The password that a command prints: the path of a program, or a line for the shell.
 ///
 /// It runs with the environment and the user of this process, without input, and its errors go to this process'
