@@ -319,7 +319,7 @@ fn try_out(reader: &Reader, placed: &Placed, fields: &BTreeMap<&'static str, &Fi
         Password::None => {}
         Password::Given(secret) => settings.set("password", secret.expose())?,
         Password::File(_) | Password::Environment(_) | Password::Script(_) => {
-            settings.set("password", "read later")?
+            settings.set("password", "read later")?;
         }
     }
     let tried = Policy::from_settings(&settings).and_then(|_| entry.method().device(&settings));

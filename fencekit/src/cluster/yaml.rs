@@ -17,11 +17,11 @@ const MERGED: usize = 100_000;
 
 /// A place in a text, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
+pub(super) struct Position {
     /// Line.
-    pub line: usize,
+    pub(super) line: usize,
     /// Column, in characters.
-    pub column: usize,
+    pub(super) column: usize,
 }
 
 impl Position {
@@ -52,7 +52,7 @@ pub(super) enum Content {
     /// Any other scalar as it is written. It may be a password.
     Scalar(Secret),
     List(Vec<Rc<Value>>),
-    Map(Vec<(Rc<Value>, Rc<Value>)>),
+    Map(Entries),
 }
 
 impl Content {
@@ -66,6 +66,9 @@ impl Content {
         }
     }
 }
+
+/// The entries of a map, keys and values.
+type Entries = Vec<(Rc<Value>, Rc<Value>)>;
 
 /// Why a text is no YAML: where, what, and what to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -281,7 +284,7 @@ impl Builder {
     }
 
     /// Brings in the entries of `<<`: those of the map itself stay, of several sources the first wins.
-    fn merge(&mut self, entries: Vec<(Rc<Value>, Rc<Value>)>) -> Result<Vec<(Rc<Value>, Rc<Value>)>, Fault> {
+    fn merge(&mut self, entries: Entries) -> Result<Entries, Fault> {
         let (merges, mut own): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|(key, _)| key.text() == Some("<<"));
         if merges.is_empty() {
@@ -333,7 +336,7 @@ impl Value {
     }
 }
 
-fn pairs(children: Vec<Rc<Value>>) -> Vec<(Rc<Value>, Rc<Value>)> {
+fn pairs(children: Vec<Rc<Value>>) -> Entries {
     let mut children = children.into_iter();
     let mut pairs = Vec::new();
     while let (Some(key), Some(value)) = (children.next(), children.next()) {
