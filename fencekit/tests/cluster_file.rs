@@ -1,4 +1,9 @@
 //! The cluster file as people write it, and the error for everything that they may get wrong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that fails must say where"
+)]
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
