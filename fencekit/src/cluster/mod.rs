@@ -13,10 +13,10 @@
 //! )?;
 //! assert_eq!(cluster.node("storage-b")?.devices.len(), 1);
 //!
-//! let error = Cluster::from_text("stonith_nodes:\n  b: {method: kasa, ipp: 10.20.20.202}\n", "cluster.yml");
+//! let error = Cluster::from_text("stonith_nodes:\n  b: {mehtod: kasa, ip: 10.20.20.202}\n", "cluster.yml");
 //! assert_eq!(
 //!     error.unwrap_err().to_string(),
-//!     "cluster.yml, line 2, column 21: stonith_nodes.b.ipp: is not known; did you mean ip?",
+//!     "cluster.yml, line 2, column 7: stonith_nodes.b.mehtod: is not known; did you mean method?",
 //! );
 //! # Ok::<(), fencekit::Error>(())
 //! ```
