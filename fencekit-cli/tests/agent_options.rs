@@ -98,6 +98,21 @@ fn a_mistyped_action_is_never_the_default() {
 }
 
 #[test]
+fn what_was_meant_as_the_action_is_not_passed_over() {
+    let kasa = call("fence_kasa");
+    for lines in ["acton=status", "ACTION=status", "option=status"] {
+        kasa.feed(format!("{lines}\nip=127.0.0.1\nipport=9\n").as_bytes())
+            .fails("the default would be to reboot");
+    }
+    let address = ["-a", "127.0.0.1", "-u", "9"];
+    kasa.with_arguments(&[&address[..], &["status"]].concat())
+        .fails("'status' is none");
+    let given_too = kasa.with_arguments(&[&address[..], &["status", "-o", "validate-all"]].concat());
+    given_too.is(0, "");
+    assert_eq!(given_too.err, "WARNING: ignoring the argument 'status'\n");
+}
+
+#[test]
 fn mistyped_options_name_the_nearest() {
     let kasa = call("fence_kasa");
     kasa.with_arguments(&["--pulg=1"]).fails("did you mean --plug?");

@@ -7,6 +7,7 @@ use fencekit::options::{Kind, OptionSpec};
 use fencekit::{Error, Result};
 use lexopt::Arg;
 
+use super::action::Action;
 use super::given::Given;
 use super::nearest;
 
@@ -20,7 +21,11 @@ pub(crate) fn parse(given: &mut Given, args: Vec<OsString>) -> Result<bool> {
     while let Some(arg) = parser.next().map_err(|cause| unusable(&cause))? {
         let (spec, shown) = match arg {
             Arg::Value(stray) => {
-                given.note(format!("ignoring the argument '{}'", stray.to_string_lossy()));
+                let stray = stray.to_string_lossy();
+                given.note(format!("ignoring the argument '{stray}'"));
+                if Action::parse(&stray).is_ok() {
+                    given.note_stray_action(&stray);
+                }
                 continue;
             }
             Arg::Long("nodename") => {

@@ -21,6 +21,8 @@ pub(crate) struct Given {
     node: Option<String>,
     verbosity: u8,
     notes: Vec<String>,
+    /// Something that was probably meant as the action, but is not known as such.
+    stray_action: Option<String>,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,7 @@ impl Given {
             node: None,
             verbosity: 0,
             notes: Vec::new(),
+            stray_action: None,
         }
     }
 
@@ -96,11 +99,37 @@ impl Given {
             return;
         }
         let shown: String = name.chars().take(40).collect();
-        let hint = match nearest(name, self.specs.iter().map(|spec| spec.name)) {
+        let near = nearest(name, self.specs.iter().map(|spec| spec.name));
+        // `option` is what the action was called long ago.
+        if near == Some("action") || name == "option" {
+            self.note_stray_action(&shown);
+        }
+        let hint = match near {
             Some(known) => format!("; did you mean {known}?"),
             None => String::new(),
         };
         self.note(format!("ignoring unknown option '{shown}'{hint}"));
+    }
+
+    /// Remembers something that was probably meant as the action.
+    pub(crate) fn note_stray_action(&mut self, what: &str) {
+        self.stray_action = Some(what.to_owned());
+    }
+
+    /// Whether the action was given, or nothing looks like a mistyped one. Who writes `acton=status`, or a bare
+    /// `status`, must not get the default, which is to power a node off and on.
+    ///
+    /// # Errors
+    /// [`Error::Config`] otherwise.
+    pub(crate) fn check_action_is_meant(&self) -> Result<()> {
+        match &self.stray_action {
+            Some(what) if !self.values.contains_key("action") => Err(Error::config(
+                "action",
+                format!("was not given, and '{what}' is none"),
+                "write action=ACTION on stdin or -o ACTION as an argument; the default would be to reboot",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The warnings so far, once.

@@ -127,6 +127,7 @@ fn answer(agent: &'static Agent, given: &Given, from: &Source) -> Result<Outcome
     if given.boolean("version") {
         return Ok(Outcome::Done(env!("CARGO_PKG_VERSION").to_owned()));
     }
+    given.check_action_is_meant()?;
     let action = Action::parse(given.action())?;
     if action == Action::Metadata {
         return metadata::document(agent)
@@ -140,7 +141,7 @@ fn answer(agent: &'static Agent, given: &Given, from: &Source) -> Result<Outcome
 }
 
 fn act_on_device(given: &Given, method: Method, action: Action, from: &Source) -> Result<Outcome, Failure> {
-    let timing = Timing::of(given, std::env::var_os("PCMK_service").as_deref())?;
+    let timing = Timing::of(action, given, std::env::var_os("PCMK_service").as_deref())?;
     let mut settings = given.settings(method)?;
     if action == Action::ValidateAll {
         // Programs that fetch passwords may need the network.
@@ -211,7 +212,7 @@ fn print(text: &str) -> ExitCode {
 
 /// The name that is most like `name`, when one is much like it.
 fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let name = name.replace('_', "-");
+    let name = name.to_ascii_lowercase().replace('_', "-");
     known
         .map(|other| {
             (

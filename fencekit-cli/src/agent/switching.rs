@@ -88,9 +88,13 @@ impl Devices {
                 }
             }
         }
+        let mut policy = Policy::from_settings(&settings)?;
+        if let Some(attempts) = timing.connect_attempts() {
+            policy.connect_attempts = attempts;
+        }
         let devices = Self {
             devices,
-            policy: Policy::from_settings(&settings)?,
+            policy,
             timing,
             plugs_are_named: matches!(plugs, Plugs::Named(_)),
             missing_as_off: given.boolean("missing_as_off"),
@@ -123,7 +127,7 @@ impl Devices {
     /// # Errors
     /// Whatever kept it from succeeding.
     pub(crate) async fn act(&self, action: Action) -> Result<Outcome, Failure> {
-        let deadline = self.timing.deadline(action, self.devices.len());
+        let deadline = self.timing.deadline(self.devices.len());
         match action {
             Action::On => {
                 let changed = self.switch(PowerState::On, deadline).await?;
