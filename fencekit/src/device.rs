@@ -123,6 +123,12 @@ pub trait FenceDevice: fmt::Debug + Send + Sync {
         Readback::NewConnection
     }
 
+    /// The shortest pause between two looks at an outlet that has not followed yet. Devices that suffer from being asked
+    /// often say so here.
+    fn shortest_poll(&self) -> Duration {
+        Duration::from_millis(20)
+    }
+
     /// Whether the device can report who it is, so that `expect_identity` can be honoured.
     fn reports_identity(&self) -> bool {
         true

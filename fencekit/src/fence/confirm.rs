@@ -22,8 +22,6 @@ const BACKOFF: [Duration; 3] = [
     Duration::from_millis(500),
     Duration::from_millis(1000),
 ];
-/// Pause before the second look; it doubles from there up to [`Policy::poll`].
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// A device that says "no" this often means it.
 const REFUSALS: u32 = 3;
 /// Clocks of plugs count whole seconds and drift: uptime must shrink by more than this to be a restart.
@@ -324,7 +322,9 @@ impl Run<'_> {
     async fn read_back(&mut self) -> Result<Seen> {
         let sent = Instant::now();
         let mut agreeing = 0;
-        let mut pause = FIRST_PAUSE;
+        // The second look comes soon, the later ones up to `Policy::poll` apart.
+        let shortest = self.device.shortest_poll();
+        let mut pause = shortest;
         loop {
             match self.look_again().await {
                 Ok((seen, restarted)) => {
@@ -358,7 +358,7 @@ impl Run<'_> {
             if !self.deadline.sleep(pause).await {
                 return Err(self.not_confirmed());
             }
-            pause = (pause * 2).min(self.policy.poll.max(FIRST_PAUSE));
+            pause = (pause * 2).min(self.policy.poll.max(shortest));
         }
     }
 
@@ -424,7 +424,7 @@ impl Run<'_> {
                 Ok(None) => return Ok(None),
                 Err(error) => self.again_after(error).await?,
             }
-            if !self.deadline.sleep(self.policy.poll.max(FIRST_PAUSE)).await {
+            if !self.deadline.sleep(self.policy.poll.max(self.device.shortest_poll())).await {
                 return Err(self.not_confirmed());
             }
             if reached.elapsed() >= SEND_AGAIN_AFTER {
