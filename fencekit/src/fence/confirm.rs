@@ -424,7 +424,11 @@ impl Run<'_> {
                 Ok(None) => return Ok(None),
                 Err(error) => self.again_after(error).await?,
             }
-            if !self.deadline.sleep(self.policy.poll.max(self.device.shortest_poll())).await {
+            if !self
+                .deadline
+                .sleep(self.policy.poll.max(self.device.shortest_poll()))
+                .await
+            {
                 return Err(self.not_confirmed());
             }
             if reached.elapsed() >= SEND_AGAIN_AFTER {

@@ -13,9 +13,13 @@ use crate::transport::Steps;
 
 /// Options of this method, besides the common ones. The names are those of `fence_ipmilan`.
 pub const OPTIONS: &[OptionSpec] = &[
-    OptionSpec::text("cipher", "cipher", "Cipher suite: auto (17, then 3 when the BMC refuses 17) or a number")
-        .letter('C')
-        .or("auto"),
+    OptionSpec::text(
+        "cipher",
+        "cipher",
+        "Cipher suite: auto (17, then 3 when the BMC refuses 17) or a number",
+    )
+    .letter('C')
+    .or("auto"),
     OptionSpec::of(
         "privlvl",
         "privlvl",
@@ -54,16 +58,43 @@ pub const OPTIONS: &[OptionSpec] = &[
     )
     .letter('P'),
     OptionSpec::text("auth", "auth", "Accepted and ignored: IPMI 1.5 is not spoken").letter('A'),
-    OptionSpec::text("target", "target", "Not supported: requests are never bridged to another address"),
-    OptionSpec::text("ipmitool_path", "ipmitool-path", "Accepted and ignored: ipmitool is not used"),
-    OptionSpec::text("ipmitool_timeout", "ipmitool-timeout", "Accepted and ignored: ipmitool is not used"),
-    OptionSpec::of("use_sudo", "use-sudo", Kind::Boolean, "Accepted and ignored: no other program is started")
-        .formerly(&["sudo"]),
-    OptionSpec::text("sudo_path", "sudo-path", "Accepted and ignored: no other program is started"),
+    OptionSpec::text(
+        "target",
+        "target",
+        "Not supported: requests are never bridged to another address",
+    ),
+    OptionSpec::text(
+        "ipmitool_path",
+        "ipmitool-path",
+        "Accepted and ignored: ipmitool is not used",
+    ),
+    OptionSpec::text(
+        "ipmitool_timeout",
+        "ipmitool-timeout",
+        "Accepted and ignored: ipmitool is not used",
+    ),
+    OptionSpec::of(
+        "use_sudo",
+        "use-sudo",
+        Kind::Boolean,
+        "Accepted and ignored: no other program is started",
+    )
+    .formerly(&["sudo"]),
+    OptionSpec::text(
+        "sudo_path",
+        "sudo-path",
+        "Accepted and ignored: no other program is started",
+    ),
 ];
 
 /// Options that configure ipmitool, which is not used.
-const IGNORED: [&str; 5] = ["auth", "ipmitool_path", "ipmitool_timeout", "use_sudo", "sudo_path"];
+const IGNORED: [&str; 5] = [
+    "auth",
+    "ipmitool_path",
+    "ipmitool_timeout",
+    "use_sudo",
+    "sudo_path",
+];
 
 const USER_LEN: usize = 16;
 
@@ -224,7 +255,9 @@ impl Allowed {
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split([',', ' ']).map(str::trim).filter(|word| !word.is_empty())
+    text.split([',', ' '])
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
 }
 
 fn suites(text: &str, allowed: &Allowed) -> Result<(Suite, Option<Suite>)> {
@@ -243,8 +276,12 @@ fn suites(text: &str, allowed: &Allowed) -> Result<(Suite, Option<Suite>)> {
             format!("{MEND}, or add allow=weak-suites"),
         )),
         (_, Some(suite)) => Ok((suite, None)),
-        (0, None) => Err(refused("is refused: it asks for no password and anybody can forge its answers")),
-        (1 | 15, None) => Err(refused("is refused: without integrity anybody can forge its answers")),
+        (0, None) => Err(refused(
+            "is refused: it asks for no password and anybody can forge its answers",
+        )),
+        (1 | 15, None) => Err(refused(
+            "is refused: without integrity anybody can forge its answers",
+        )),
         (6..=14, None) => Err(refused("is refused: it rests on MD5")),
         (4 | 5, None) => Err(refused("is refused: it rests on RC4")),
         (18 | 19, None) => Err(refused("is refused: it rests on RC4")),
@@ -295,13 +332,19 @@ fn kg(settings: &Settings) -> Result<Option<Zeroizing<[u8; KEY_LEN]>>> {
     };
     let text = text.expose().trim();
     let text = text.strip_prefix("0x").unwrap_or(text);
-    hex(text).and_then(|bytes| padded(&bytes)).map(Some).ok_or_else(|| {
-        Error::config(
-            "hexadecimal_kg",
-            "is no key",
-            format!("write it as an even number of hexadecimal digits, at most {}", 2 * KEY_LEN),
-        )
-    })
+    hex(text)
+        .and_then(|bytes| padded(&bytes))
+        .map(Some)
+        .ok_or_else(|| {
+            Error::config(
+                "hexadecimal_kg",
+                "is no key",
+                format!(
+                    "write it as an even number of hexadecimal digits, at most {}",
+                    2 * KEY_LEN
+                ),
+            )
+        })
 }
 
 /// `bytes` with zeros behind them; `None` when there are too many.

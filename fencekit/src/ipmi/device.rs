@@ -226,7 +226,7 @@ impl Session for Open {
         for request in [guid::system(), guid::device()] {
             if identity.guid.is_none() {
                 let answer = self.link.ask(request, deadline).await?;
-                identity.guid = answer.success().and_then(|data| guid::parse(data)).and_then(guid::text);
+                identity.guid = answer.success().and_then(guid::parse).and_then(guid::text);
             }
         }
         let answer = self.link.ask(chassis::device_id(), deadline).await?;
@@ -261,7 +261,9 @@ impl Session for Open {
 
     async fn cycle(&mut self, deadline: Deadline) -> Result<()> {
         self.raise_privilege(deadline).await?;
-        self.data(chassis::control(Control::Cycle), deadline).await.map(drop)
+        self.data(chassis::control(Control::Cycle), deadline)
+            .await
+            .map(drop)
     }
 
     async fn findings(&mut self, deadline: Deadline) -> Result<Vec<Finding>> {
@@ -318,8 +320,9 @@ fn status_findings(status: &[u8]) -> Vec<Finding> {
         findings.push(Finding {
             severity: Severity::Warning,
             topic: "restore",
-            detail: "the power restore policy is always-on: a fenced node starts when its mains power returns"
-                .to_owned(),
+            detail:
+                "the power restore policy is always-on: a fenced node starts when its mains power returns"
+                    .to_owned(),
             mend: "set it to previous or always-off, as with: ipmitool chassis policy previous".to_owned(),
         });
     }

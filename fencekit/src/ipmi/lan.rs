@@ -36,7 +36,10 @@ pub struct Answer {
 
 /// Both bytes of a sum and its negation add up to zero.
 fn checksum(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)).wrapping_neg()
+    bytes
+        .iter()
+        .fold(0u8, |sum, byte| sum.wrapping_add(*byte))
+        .wrapping_neg()
 }
 
 /// Writes a request with its sequence number (six bits).

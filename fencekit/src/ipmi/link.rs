@@ -35,8 +35,13 @@ async fn socket_to(peer: SocketAddr) -> Result<UdpSocket> {
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
     let doing = || format!("opening a UDP socket to {peer}");
-    let socket = UdpSocket::bind(any).await.map_err(|cause| Error::io(&doing(), cause))?;
-    socket.connect(peer).await.map_err(|cause| Error::io(&doing(), cause))?;
+    let socket = UdpSocket::bind(any)
+        .await
+        .map_err(|cause| Error::io(&doing(), cause))?;
+    socket
+        .connect(peer)
+        .await
+        .map_err(|cause| Error::io(&doing(), cause))?;
     Ok(socket)
 }
 
@@ -72,7 +77,8 @@ impl Link {
         request: super::lan::Request,
         deadline: Deadline,
     ) -> Result<super::lan::Answer> {
-        self.machine.request(request, deadline.instant().into_std(), now());
+        self.machine
+            .request(request, deadline.instant().into_std(), now());
         match self.drive(deadline).await? {
             Event::Answered(answer) => Ok(answer),
             Event::Failed(error) => Err(error),
@@ -99,14 +105,17 @@ impl Link {
             match self.machine.poll_event() {
                 Some(Event::StartAgain) => {
                     self.socket = socket_to(self.peer).await?;
-                    self.machine.start(Seed::from_os()?, deadline.instant().into_std(), now());
+                    self.machine
+                        .start(Seed::from_os()?, deadline.instant().into_std(), now());
                     continue;
                 }
                 Some(event) => return Ok(event),
                 None => {}
             }
             let Some(timer) = self.machine.poll_timeout() else {
-                return Err(Error::protocol("the IPMI session came to rest without an outcome"));
+                return Err(Error::protocol(
+                    "the IPMI session came to rest without an outcome",
+                ));
             };
             let received = tokio::time::timeout_at(timer.into(), self.socket.recv(&mut buffer)).await;
             match received {

@@ -171,7 +171,8 @@ impl Machine {
             return;
         };
         live.ask(request, false);
-        self.patience.begin(COMMAND_WAIT, self.config.exchange, deadline, now);
+        self.patience
+            .begin(COMMAND_WAIT, self.config.exchange, deadline, now);
         self.busy = None;
         self.transmit(now);
     }
@@ -182,7 +183,8 @@ impl Machine {
         if let Step::Live(live) = &mut self.step {
             let goodbye = chassis::close_session(live.bmc);
             live.ask(goodbye, true);
-            self.patience.begin(COMMAND_WAIT, CLOSE_LIMIT, now + CLOSE_LIMIT, now);
+            self.patience
+                .begin(COMMAND_WAIT, CLOSE_LIMIT, now + CLOSE_LIMIT, now);
             self.transmit(now);
         } else {
             self.abandon();
@@ -372,10 +374,12 @@ impl Machine {
         let as_new = std::mem::take(&mut asking.resting) || std::mem::take(&mut asking.duplicate);
         if as_new {
             live.next_request();
+            self.transmit(now);
         } else {
             self.patience.lost();
+            self.transmit(now);
+            self.timer = Some(self.patience.sent_again(now));
         }
-        self.transmit(now);
     }
 
     fn transmit(&mut self, now: Instant) {

@@ -21,7 +21,7 @@ pub(super) struct Patience {
     wait: Duration,
     pause: Duration,
     sent_at: Instant,
-    /// A packet was sent twice, so its answer tells nothing of how long answers take.
+    /// The packet was sent twice, so its answer tells nothing of how long answers take.
     repeated: bool,
     /// The slowest answer of the session. No wait is shorter than twice that.
     slowest: Duration,
@@ -56,19 +56,25 @@ impl Patience {
 
     fn rewind(&mut self) {
         self.wait = self.first_wait.max(self.slowest * 2).min(LONGEST_WAIT);
-        self.repeated = false;
     }
 
     /// Notes that a packet goes out; when its answer counts as lost.
     pub(super) fn sent(&mut self, now: Instant) -> Instant {
         self.sent_at = now;
+        self.repeated = false;
         self.give_up.min(now + self.wait)
+    }
+
+    /// As [`sent`](Self::sent), of a packet that went out before.
+    pub(super) fn sent_again(&mut self, now: Instant) -> Instant {
+        let timer = self.sent(now);
+        self.repeated = true;
+        timer
     }
 
     /// Notes a lost packet: the next wait is longer.
     pub(super) fn lost(&mut self) {
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
-        self.repeated = true;
     }
 
     /// Notes an answer.

@@ -44,14 +44,7 @@ pub(crate) fn write_open(tag: u8, privilege: u8, console: u32, suite: Suite, out
 }
 
 /// Writes RAKP 1.
-pub(crate) fn write_rakp1(
-    tag: u8,
-    bmc: u32,
-    random: &[u8; 16],
-    role: u8,
-    user: &[u8],
-    out: &mut Vec<u8>,
-) {
+pub(crate) fn write_rakp1(tag: u8, bmc: u32, random: &[u8; 16], role: u8, user: &[u8], out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&[tag, 0, 0, 0]);
     out.extend_from_slice(&bmc.to_le_bytes());
