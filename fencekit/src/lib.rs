@@ -51,6 +51,7 @@ pub use device::{FenceDevice, Finding, Inspection, Label, Outlet, Readback, Sess
 pub use discover::Found;
 pub use error::{Error, Result};
 pub use fence::{Confirmation, FenceDeviceExt, Policy};
+pub use fleet::Supply;
 pub use identity::{ExpectedIdentity, Identity};
 pub use method::Method;
 pub use options::Settings;

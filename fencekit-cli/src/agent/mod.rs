@@ -8,7 +8,7 @@ mod getopt;
 mod given;
 mod help;
 pub(crate) mod install;
-mod logging;
+pub(crate) mod logging;
 mod metadata;
 mod stdin;
 mod switching;

@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-pub use model::{Address, Cluster, Entry, Network, Node, Password, Secrets, Stonith, Supply, Verify};
+pub use model::{Address, Cluster, Entry, Network, Node, Password, Secrets, Stonith, Verify};
 
 use crate::error::{Error, Result};
 

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::credentials;
-use crate::device::FenceDevice;
 use crate::error::{Error, Result};
 use crate::fence::Policy;
+use crate::fleet::Supply;
 use crate::method::Method;
 use crate::options::Settings;
 use crate::secret::Secret;
@@ -150,15 +150,6 @@ fn named(node: &str, error: Error) -> Error {
         },
         other => other,
     }
-}
-
-/// A device that feeds a node, and what it takes to believe it.
-#[derive(Debug)]
-pub struct Supply {
-    /// The device.
-    pub device: Box<dyn FenceDevice>,
-    /// Identity, meter, patience.
-    pub policy: Policy,
 }
 
 /// Where a device's password comes from.
