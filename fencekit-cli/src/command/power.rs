@@ -3,6 +3,7 @@
 //! A node is off when every device that feeds it is confirmed off. None of this verifies that the node is dead: that
 //! is `fencekit fence`.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use fencekit::cluster::Node;
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use super::output::{self, Colour};
 use super::progress::Progress;
 use super::{Common, DONE, FAILED};
+use crate::agent::logging::clean;
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Options {
@@ -56,7 +58,7 @@ fn act(common: &Common, options: &Options, action: &str, steps: &[PowerState]) -
     let cluster = common.cluster()?;
     let node = cluster.node(&options.node)?;
     let supplies = node.supplies()?;
-    announce(action, node, &supplies);
+    announce(common, action, node, &supplies);
     let deadline = Deadline::after(options.timeout);
     let work = async {
         let mut taken = Vec::new();
@@ -93,12 +95,17 @@ fn act(common: &Common, options: &Options, action: &str, steps: &[PowerState]) -
     Ok(if confirmed { DONE } else { FAILED })
 }
 
-fn announce(action: &str, node: &Node, supplies: &[Supply]) {
+/// Says what is about to be done, to the system's log and to whoever watches.
+fn announce(common: &Common, action: &str, node: &Node, supplies: &[Supply]) {
     let labels: Vec<_> = supplies
         .iter()
         .map(|supply| supply.device.label().to_string())
         .collect();
-    log::info!("{action} of {} asked for: {}", node.name, labels.join(", "));
+    let what = format!("{action} {}: {}", node.name, labels.join(", "));
+    log::info!("{what}");
+    if common.verbose == 0 {
+        let _ = writeln!(std::io::stderr(), "{}", clean(&what));
+    }
 }
 
 async fn take(supplies: &[Supply], wanted: PowerState, deadline: Deadline) -> Step<'_> {
@@ -198,7 +205,7 @@ fn print(node: &Node, step: &Step<'_>) {
             Ok(done) => how(done, switched.elapsed),
             Err(error) => error.to_string(),
         };
-        output::line(&crate::agent::logging::clean(&format!("  {label}: {how}")));
+        output::line(&clean(&format!("  {label}: {how}")));
     }
 }
 
