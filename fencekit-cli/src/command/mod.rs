@@ -53,6 +53,7 @@ struct Common {
         long,
         global = true,
         env = "FENCEKIT_CONFIG",
+        hide_env_values = true,
         value_name = "FILE",
         default_value = "/etc/fencekit/cluster.yml"
     )]

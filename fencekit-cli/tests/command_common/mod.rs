@@ -16,16 +16,16 @@ use fencekit_sim::{Device, Running, Spec};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(crate) const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Simulated devices on a thread of their own, for as long as this lives.
-pub struct Sims {
+pub(crate) struct Sims {
     runtime: tokio::runtime::Runtime,
     running: Vec<Running>,
 }
 
 impl Sims {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -38,7 +38,7 @@ impl Sims {
     }
 
     /// A Kasa plug or strip over XOR; its port.
-    pub fn kasa(&mut self, spec: Spec) -> (Device, u16) {
+    pub(crate) fn kasa(&mut self, spec: Spec) -> (Device, u16) {
         let device = Device::new(spec);
         let running = self
             .runtime
@@ -51,12 +51,12 @@ impl Sims {
 }
 
 /// A cluster file in a directory of its own.
-pub struct File {
-    pub directory: TempDir,
-    pub path: PathBuf,
+pub(crate) struct File {
+    pub(crate) directory: TempDir,
+    pub(crate) path: PathBuf,
 }
 
-pub fn file(text: &str) -> File {
+pub(crate) fn file(text: &str) -> File {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("cluster.yml");
     std::fs::write(&path, text).unwrap();
@@ -64,7 +64,7 @@ pub fn file(text: &str) -> File {
 }
 
 /// The built program with arguments, without a terminal and without the caller's settings.
-pub fn fencekit(args: &[&str]) -> Command {
+pub(crate) fn fencekit(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fencekit"));
     command
         .args(args)
@@ -75,31 +75,31 @@ pub fn fencekit(args: &[&str]) -> Command {
     command
 }
 
-pub fn run(file: &File, args: &[&str]) -> Output {
+pub(crate) fn run(file: &File, args: &[&str]) -> Output {
     let mut command = fencekit(args);
     command.arg("--config").arg(&file.path).output().unwrap()
 }
 
-pub fn code(output: &Output) -> i32 {
+pub(crate) fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// The one document on stdout.
-pub fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|cause| panic!("{cause}: {}{}", stdout(output), stderr(output)))
 }
 
 /// A loopback port on which nobody listens.
-pub fn closed_port() -> u16 {
+pub(crate) fn closed_port() -> u16 {
     let listener = std::net::TcpListener::bind(ANY).unwrap();
     listener.local_addr().unwrap().port()
 }
