@@ -18,8 +18,15 @@ async fn main() -> Result<(), Error> {
     settings.set("ipport", port)?;
     let device = method.device(&settings)?;
     let policy = Policy::from_settings(&settings)?;
-    let confirmed = device.off_confirmed(&policy, Deadline::after(Duration::from_secs(20)), &()).await?;
+    let confirmed = device
+        .off_confirmed(&policy, Deadline::after(Duration::from_secs(20)), &())
+        .await?;
     #[allow(clippy::print_stdout, reason = "an example speaks")]
-    println!("{} is off: {} command(s), {} look(s)", device.label(), confirmed.commands, confirmed.looks);
+    println!(
+        "{} is off: {} command(s), {} look(s)",
+        device.label(),
+        confirmed.commands,
+        confirmed.looks
+    );
     Ok(())
 }
