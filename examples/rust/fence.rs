@@ -2,6 +2,9 @@
 //!
 //! `cargo run -p fencekit --example fence -- tasmota 127.0.0.1:8080`
 
+// An example speaks to people.
+#![allow(clippy::print_stdout)]
+
 use std::time::Duration;
 
 use fencekit::{Deadline, Error, FenceDeviceExt, Method, Policy, Settings};
@@ -21,7 +24,6 @@ async fn main() -> Result<(), Error> {
     let confirmed = device
         .off_confirmed(&policy, Deadline::after(Duration::from_secs(20)), &())
         .await?;
-    #[allow(clippy::print_stdout, reason = "an example speaks")]
     println!(
         "{} is off: {} command(s), {} look(s)",
         device.label(),
