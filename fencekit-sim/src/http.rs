@@ -180,12 +180,32 @@ impl Response {
     /// As bytes for [`Wire::reply`], with a Content-Length.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.head(&format!("Content-Length: {}", self.body.len()));
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+
+    /// As bytes for [`Wire::reply`], in chunks of at most `size` bytes.
+    #[must_use]
+    pub fn to_chunked_bytes(&self, size: usize) -> Vec<u8> {
+        let mut bytes = self.head("Transfer-Encoding: chunked");
+        for chunk in self.body.chunks(size.max(1)) {
+            bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+            bytes.extend_from_slice(chunk);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"0\r\n\r\n");
+        bytes
+    }
+
+    fn head(&self, framing: &str) -> Vec<u8> {
         let reason = match self.status {
             200 => "OK",
             401 => "Unauthorized",
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
+            409 => "Conflict",
             411 => "Length Required",
             500 => "Internal Server Error",
             _ => "Status",
@@ -194,9 +214,8 @@ impl Response {
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", self.body.len()));
-        let mut bytes = head.into_bytes();
-        bytes.extend_from_slice(&self.body);
-        bytes
+        head.push_str(framing);
+        head.push_str("\r\n\r\n");
+        head.into_bytes()
     }
 }

@@ -14,6 +14,9 @@ use crate::transport::{Endpoint, Steps};
 /// Largest body that any device's reply may have, in bytes. Real ones stay below 16 KiB.
 pub(crate) const BODY_LIMIT: usize = 256 * 1024;
 
+/// In the error for a connection that ends before the first whole line of a reply.
+pub(crate) const NO_ANSWER: &str = "the device closed the connection without a whole answer";
+
 /// How an HTTPS server's certificate is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
@@ -161,6 +164,22 @@ impl Reply {
             .iter()
             .filter(move |(n, _)| n == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Where the device wants to send us, without query and credentials; `None` when that is no redirect.
+    pub(crate) fn redirect(&self) -> Option<String> {
+        let place = self
+            .header("location")
+            .next()
+            .filter(|_| (300..400).contains(&self.status))?;
+        let bare = place.split(['?', '#']).next().unwrap_or_default();
+        let bare = match (bare.find("//"), bare.rfind('@')) {
+            (Some(start), Some(at)) if at > start => {
+                format!("{}{}", bare.get(..start + 2)?, bare.get(at + 1..)?)
+            }
+            _ => bare.to_owned(),
+        };
+        Some(excerpt(&bare))
     }
 
     /// The body as text, with what is not UTF-8 replaced.
@@ -330,33 +349,42 @@ fn with_tls(builder: reqwest::ClientBuilder, scheme: Scheme) -> Result<reqwest::
 /// text and drop the URL.
 fn failure(doing: &str, cause: reqwest::Error) -> Error {
     let cause = cause.without_url();
-    let (timed_out, connecting) = (cause.is_timeout(), cause.is_connect());
+    let doing = if cause.is_connect() { "connecting" } else { doing };
     let mut innermost: &dyn std::error::Error = &cause;
     while let Some(next) = innermost.source() {
         innermost = next;
-        if let Some(io) = next.downcast_ref::<std::io::Error>()
-            && io.raw_os_error().is_some()
-        {
-            return Error::io(
-                doing,
-                std::io::Error::from_raw_os_error(io.raw_os_error().unwrap_or_default()),
-            );
+        let code = next
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::raw_os_error);
+        if let Some(code) = code {
+            return Error::io(doing, std::io::Error::from_raw_os_error(code));
         }
     }
     let text = innermost.to_string();
+    if cause.is_builder() {
+        return Error::config(
+            "ip",
+            "cannot stand in a URL",
+            "write an IP address without zone, or a host name",
+        )
+        .caused_by(cause);
+    }
     if text.contains("certificate") || text.contains("UnknownIssuer") {
         return Error::unreachable(format!(
             "the device's certificate is not trusted ({text}); install its authority on this host, or give ssl_insecure=1"
         ))
         .caused_by(cause);
     }
-    if connecting {
-        let what = if timed_out {
-            "connecting timed out".to_owned()
+    if cause.is_connect() {
+        let what = if cause.is_timeout() {
+            "timed out"
         } else {
-            format!("connecting: {text}")
+            text.as_str()
         };
-        return Error::unreachable(what).caused_by(cause);
+        return Error::unreachable(format!("connecting: {what}")).caused_by(cause);
+    }
+    if text.contains("connection closed before message completed") {
+        return Error::protocol(NO_ANSWER).caused_by(cause);
     }
     Error::protocol(format!("{doing}: {text}")).caused_by(cause)
 }
