@@ -477,7 +477,11 @@ impl Run<'_> {
         self.failures += 1;
         log::debug!("{}: {error}; trying again", self.device.label());
         self.watch.event(Event::Retrying(&error));
-        self.last = Some(Err(error));
+        // That the last try ran out of time says less than what was met before it.
+        let cut_off = self.deadline.expired() && matches!(error, Error::Timeout { .. });
+        if !cut_off || self.last.is_none() {
+            self.last = Some(Err(error));
+        }
         if self.deadline.sleep(backoff(self.failures)).await {
             Ok(())
         } else {
