@@ -59,6 +59,14 @@ impl Context {
         if subcommand != "fmt" {
             cargo.arg("--locked");
         }
+        // What cargo told this program of its own package; some build scripts run again when it changes.
+        let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"];
+        for (name, _) in env::vars_os() {
+            let text = name.to_string_lossy();
+            if of_package.iter().any(|start| text.starts_with(start)) {
+                cargo.env_remove(&name);
+            }
+        }
         cargo
     }
 
