@@ -164,6 +164,23 @@ fn a_reboot_whose_on_fails_has_fenced_all_the_same() {
 }
 
 #[test]
+fn an_exit_code_does_not_depend_on_a_reader() {
+    let plug = kasa(Spec::plug("rack"));
+    let port = plug.address.port().to_string();
+    for (action, code) in [("status", 0), ("off", 0), ("status", 2), ("list", 1)] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let child = call("fence_kasa")
+            .command()
+            .args(["-o", action, "-a", "127.0.0.1", "-u", &port])
+            .stdout(full)
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        assert_eq!(common::wait(child).status.code(), Some(code), "{action}");
+    }
+}
+
+#[test]
 fn delay_comes_before_the_device_is_touched_and_only_for_fencing() {
     let plug = kasa(Spec::plug("rack"));
     let delayed = call("fence_kasa").at(plug.address).with("delay", "1");

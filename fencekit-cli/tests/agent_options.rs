@@ -5,7 +5,7 @@ mod common;
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::{AGENTS, FORMS, Form, call, command};
+use common::{AGENTS, FORMS, call, command};
 
 /// Far more than an agent needs to refuse its options.
 const QUICK: Duration = Duration::from_secs(5);
@@ -297,16 +297,17 @@ fn a_stdin_that_stays_open_does_not_matter_with_arguments() {
 }
 
 #[test]
-fn stdout_that_nobody_reads_does_not_turn_a_failure_into_anything_else() {
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let child = command("fence_kasa")
-        .args(["-o", "metadata"])
-        .stdout(full)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = common::wait(child);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let run = call("fence_kasa").run(Form::Long, "validate-all");
-    run.fails("ip");
+fn a_text_that_cannot_be_written_is_a_failure() {
+    for argument in ["-h", "-V", "--action=metadata"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let child = command("fence_kasa")
+            .arg(argument)
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = common::wait(child);
+        assert_eq!(output.status.code(), Some(1), "{argument}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("stdout cannot be written"));
+    }
 }

@@ -64,11 +64,22 @@ fn run_agent(name: &str, args: Vec<OsString>) -> ExitCode {
         .map_err(Failure::from)
         .and_then(|()| answer(agent, &given, &from));
     match outcome {
-        Ok(Outcome::Done(text)) => print(&text),
+        // What was done counts, even when nobody can be told.
+        Ok(Outcome::Done(line)) => {
+            let _ = print(&line);
+            ExitCode::SUCCESS
+        }
         Ok(Outcome::StatusOff) => {
             let _ = print("Status: OFF");
             ExitCode::from(STATUS_OFF)
         }
+        Ok(Outcome::Text(text)) => match print(&text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(cause) => {
+                log::error!("Failed: stdout cannot be written: {cause}");
+                ExitCode::from(FAILED)
+            }
+        },
         Err(failure) => {
             log::error!("Failed: {failure}");
             ExitCode::from(FAILED)
@@ -122,16 +133,16 @@ fn take_options(given: &mut Given, from: &Source, args: Vec<OsString>) -> Result
 /// What the agent has to say to its options.
 fn answer(agent: &'static Agent, given: &Given, from: &Source) -> Result<Outcome, Failure> {
     if given.boolean("help") {
-        return Ok(Outcome::Done(help::text(agent).trim_end().to_owned()));
+        return Ok(Outcome::Text(help::text(agent).trim_end().to_owned()));
     }
     if given.boolean("version") {
-        return Ok(Outcome::Done(env!("CARGO_PKG_VERSION").to_owned()));
+        return Ok(Outcome::Text(env!("CARGO_PKG_VERSION").to_owned()));
     }
     given.check_action_is_meant()?;
     let action = Action::parse(given.action())?;
     if action == Action::Metadata {
         return metadata::document(agent)
-            .map(|document| Outcome::Done(document.trim_end().to_owned()))
+            .map(|document| Outcome::Text(document.trim_end().to_owned()))
             .map_err(|cause| Error::unsupported(format!("writing the metadata: {cause}")).into());
     }
     given.check()?;
@@ -193,21 +204,14 @@ fn run_to_end(action: impl Future<Output = Result<Outcome, Failure>>) -> Result<
     outcome
 }
 
-/// Writes a line or more to stdout. What was done counts even when nobody reads of it, except where the text itself
-/// is what was asked for.
-fn print(text: &str) -> ExitCode {
+/// Writes to stdout, and a line break after it.
+fn print(text: &str) -> std::io::Result<()> {
     if text.is_empty() {
-        return ExitCode::SUCCESS;
+        return Ok(());
     }
     let mut stdout = std::io::stdout().lock();
-    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
-    match written {
-        Err(cause) if text.starts_with("<?xml") => {
-            log::error!("Failed: the metadata cannot be written: {cause}");
-            ExitCode::from(FAILED)
-        }
-        _ => ExitCode::SUCCESS,
-    }
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
 }
 
 /// The name that is most like `name`, when one is much like it.

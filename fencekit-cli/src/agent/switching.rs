@@ -19,8 +19,10 @@ use super::timing::Timing;
 /// What an action came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It succeeded; this is printed.
+    /// It succeeded; this line, if any, says so.
     Done(String),
+    /// What was asked for is this text itself.
+    Text(String),
     /// The status is OFF, which has an exit code of its own.
     StatusOff,
 }
@@ -335,7 +337,7 @@ impl Devices {
             lines.push('\n');
         }
         lines.pop();
-        Ok(Outcome::Done(lines))
+        Ok(Outcome::Text(lines))
     }
 }
 
