@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::{Call, FORMS, Form, Served, call, loopback, serve};
 use fencekit_sim::esphome::{WebFirmware, serve_web};
+use fencekit_sim::ipmi::BmcSpec;
 use fencekit_sim::{Device, Faults, Spec};
 
 fn kasa(spec: Spec) -> Served {
@@ -14,6 +15,14 @@ fn kasa(spec: Spec) -> Served {
 
 fn esphome(spec: Spec) -> Served {
     serve(move || serve_web(Device::new(spec), loopback(), WebFirmware::default()))
+}
+
+fn tasmota(spec: Spec) -> Served {
+    serve(move || fencekit_sim::tasmota::serve(Device::new(spec), loopback()))
+}
+
+fn bmc(spec: Spec) -> Served {
+    serve(move || fencekit_sim::ipmi::serve(Device::new(spec), loopback(), BmcSpec::default()))
 }
 
 /// A device and an agent that is set up for its outlet with index `outlet`.
@@ -53,6 +62,34 @@ fn cases() -> Vec<Case> {
         "Kasa strip, old name",
         kasa(strip),
         call("fence_kasa").with("port", "1"),
+        0,
+    );
+    add(
+        "Tasmota",
+        tasmota(Spec::plug("Tasmota")),
+        call("fence_tasmota"),
+        0,
+    );
+    add(
+        "Tasmota with two relays and a password",
+        tasmota(
+            Spec::plug("Tasmota")
+                .outlets(2)
+                .credentials("admin", "open-sesame-1"),
+        ),
+        call("fence_tasmota")
+            .with("plug", "2")
+            .with("password", "open-sesame-1"),
+        1,
+    );
+    add(
+        "BMC",
+        bmc(Spec::plug("bmc").credentials("fencer", "open-sesame-1")),
+        call("fence_ipmi")
+            .with("username", "fencer")
+            .with("password", "open-sesame-1")
+            .with("cipher", "17")
+            .with("lanplus", "1"),
         0,
     );
     add(

@@ -148,3 +148,37 @@ fn secrets_have_no_default_and_no_value_in_the_metadata() {
         }
     }
 }
+
+/// Through the links, as Pacemaker starts them.
+#[test]
+fn installed_links_are_the_agents() {
+    let directory = tempfile::tempdir().unwrap();
+    let theirs = directory.path().join("fence_http");
+    std::fs::write(&theirs, "not ours").unwrap();
+    let install = |code| {
+        let dir = directory.path().to_str().unwrap();
+        let output = command("fencekit")
+            .args(["install-agents", "--dir", dir])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let problem = install(1);
+    assert!(
+        problem.contains("fence_http: exists and is no link of fencekit's"),
+        "{problem}"
+    );
+    assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "not ours");
+    std::fs::remove_file(&theirs).unwrap();
+    for _ in 0..2 {
+        assert_eq!(install(0), "");
+    }
+    for agent in AGENTS {
+        let output = Command::new(directory.path().join(agent))
+            .args(["-o", "metadata"])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), metadata(agent));
+    }
+}
