@@ -112,6 +112,26 @@ impl Faults {
         Ok(())
     }
 
+    /// The faults that are on, in the words of [`set`](Self::set).
+    #[must_use]
+    pub fn active(&self) -> Vec<String> {
+        let mut copy = self.clone();
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        Self::NAMES
+            .iter()
+            .filter_map(|name| {
+                let number = match *name {
+                    "slow" => seconds(self.slow),
+                    "delay" => seconds(self.delay),
+                    "bounce" => seconds(self.bounce),
+                    "meter_stuck" => self.meter_stuck,
+                    _ => return copy.flag(name).is_some_and(|on| *on).then(|| (*name).to_owned()),
+                };
+                number.map(|number| format!("{name}={number}"))
+            })
+            .collect()
+    }
+
     fn flag(&mut self, name: &str) -> Option<&mut bool> {
         Some(match name {
             "silent" => &mut self.silent,
@@ -160,8 +180,15 @@ mod tests {
     #[test]
     fn every_name_is_a_fault() {
         for name in Faults::NAMES {
-            assert_ne!(name.parse::<Faults>().unwrap(), Faults::default(), "{name}");
+            let faults: Faults = name.parse().unwrap();
+            assert_ne!(faults, Faults::default(), "{name}");
+            assert_eq!(
+                faults.active().join(",").parse::<Faults>().unwrap(),
+                faults,
+                "{name}"
+            );
         }
+        assert_eq!(Faults::default().active(), [""; 0]);
         assert_eq!("none".parse::<Faults>().unwrap(), Faults::default());
         assert!("lies".parse::<Faults>().is_err() && "slow=x".parse::<Faults>().is_err());
     }

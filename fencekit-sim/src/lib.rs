@@ -4,6 +4,7 @@
 //! protocol modules serve one over real sockets. The simulator is not the judge of a backend: shared codecs hide
 //! shared bugs, so each backend is also tested against devices that others wrote (see `interop/`).
 
+pub mod cluster;
 pub mod device;
 pub mod esphome;
 pub mod fault;

@@ -8,6 +8,7 @@ mod install_agents;
 mod output;
 mod power;
 mod progress;
+mod sim;
 mod status;
 
 use std::ffi::OsString;
@@ -93,6 +94,8 @@ enum Command {
     Off(power::Options),
     /// Switch a node's power off, confirm it, and switch it on again
     Reboot(power::Options),
+    /// Run a simulated device for every entry of the cluster file, until stopped
+    Sim(sim::Options),
     /// Link the fence agents to where Pacemaker looks for them
     InstallAgents(install_agents::Options),
 }
@@ -114,6 +117,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Command::On(options) => power::switch(&common, &options, PowerState::On),
         Command::Off(options) => power::switch(&common, &options, PowerState::Off),
         Command::Reboot(options) => power::reboot(&common, &options),
+        Command::Sim(options) => sim::run(&common, &options),
         Command::InstallAgents(options) => return install_agents::run(&options),
     };
     outcome

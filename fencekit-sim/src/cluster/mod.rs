@@ -1,0 +1,232 @@
+//! Simulated devices for a whole cluster file, and a language to make them fail while they run.
+
+mod control;
+mod plan;
+
+use std::io;
+use std::net::SocketAddr;
+
+use fencekit::cluster::Cluster;
+use fencekit::{Method, Settings};
+use serde_json::{Value, json};
+
+pub use plan::{Feed, Planned, Protocol, onto_loopback, plan};
+
+use crate::device::Device;
+use crate::esphome::{self, WebFirmware};
+use crate::ipmi::{self, BmcSpec};
+use crate::kasa;
+use crate::wire::Running;
+
+/// A planned device that listens, until this is dropped.
+#[derive(Debug)]
+pub struct Simulated {
+    method: Method,
+    running: Running,
+    feeds: Vec<Feed>,
+}
+
+impl Simulated {
+    /// The device, to look at and to set faults on.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.running.device
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.running.address
+    }
+
+    /// Whom it feeds.
+    #[must_use]
+    pub fn feeds(&self) -> &[Feed] {
+        &self.feeds
+    }
+
+    /// A line for each node that it feeds: `{"node","method","transport","address","port",...}`.
+    #[must_use]
+    pub fn announcements(&self) -> Vec<Value> {
+        let spec = self.running.device.spec();
+        let address = self.running.address;
+        let announce = |feed: &Feed| {
+            json!({
+                "node": feed.node,
+                "method": self.method.name(),
+                "transport": self.running.transport,
+                "address": address.ip().to_string(),
+                "port": address.port(),
+                "plug": feed.plug,
+                "outlet": feed.outlet + 1,
+                "outlets": spec.outlets.len(),
+                "name": spec.name,
+                "mac": spec.mac,
+            })
+        };
+        self.feeds.iter().map(announce).collect()
+    }
+}
+
+/// Why a device does not listen.
+#[derive(Debug, thiserror::Error)]
+#[error("{node}: cannot listen at {place}: {cause}; {mend}")]
+pub struct CannotListen {
+    node: String,
+    place: String,
+    cause: String,
+    mend: &'static str,
+    #[source]
+    source: io::Error,
+}
+
+impl CannotListen {
+    fn new(planned: &Planned, source: io::Error) -> Self {
+        let mend = match source.kind() {
+            io::ErrorKind::AddrNotAvailable => {
+                "give the address to an interface (ip addr add), or use --loopback"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need root: write another port, or use --loopback"
+            }
+            io::ErrorKind::AddrInUse => "something listens there already: stop it, or write another port",
+            _ => "check ip and port, or use --loopback",
+        };
+        Self {
+            node: planned
+                .feeds
+                .first()
+                .map(|feed| feed.node.clone())
+                .unwrap_or_default(),
+            place: format!("{} port {}", planned.host, planned.port),
+            cause: source.to_string(),
+            mend,
+            source,
+        }
+    }
+}
+
+/// Starts a planned device. Must be called within a tokio runtime.
+///
+/// # Errors
+/// [`CannotListen`] with what to do about it.
+pub async fn serve(planned: Planned) -> Result<Simulated, CannotListen> {
+    match start(&planned).await {
+        Ok(running) => Ok(Simulated {
+            method: planned.settings.method(),
+            running,
+            feeds: planned.feeds,
+        }),
+        Err(cause) => Err(CannotListen::new(&planned, cause)),
+    }
+}
+
+async fn start(planned: &Planned) -> io::Result<Running> {
+    let device = Device::new(planned.spec.clone());
+    let mut places = tokio::net::lookup_host((planned.host.as_str(), planned.port)).await?;
+    let address = places.next().ok_or(io::ErrorKind::NotFound)?;
+    match planned.protocol {
+        Protocol::KasaXor => kasa::serve_xor(device, address).await,
+        Protocol::EsphomeWeb => esphome::serve_web(device, address, WebFirmware::default()).await,
+        Protocol::Ipmi => ipmi::serve(device, address, bmc(&planned.settings)).await,
+        _ => Err(io::Error::other("this protocol is not simulated yet")),
+    }
+}
+
+/// A BMC with the key and, where it is a GUID, the identity that the entry expects.
+fn bmc(settings: &Settings) -> BmcSpec {
+    let mut spec = BmcSpec {
+        kg: settings
+            .secret("hexadecimal_kg")
+            .and_then(|kg| from_hex(kg.expose())),
+        ..BmcSpec::default()
+    };
+    let expected = settings.text("expect_identity").and_then(from_hex);
+    if let Some(guid) = expected.and_then(|bytes| bytes.try_into().ok()) {
+        spec.guid = guid;
+    }
+    spec
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text
+        .chars()
+        .filter(|c| !matches!(c, ':' | '-'))
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<Vec<u8>>>()?;
+    digits
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => Some(high << 4 | low),
+            _ => None,
+        })
+        .collect()
+}
+
+/// All simulated devices of a cluster file.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    devices: Vec<Simulated>,
+}
+
+impl Fleet {
+    /// One more device.
+    pub fn add(&mut self, device: Simulated) {
+        self.devices.push(device);
+    }
+
+    /// All of them, in the order of the file.
+    #[must_use]
+    pub fn devices(&self) -> &[Simulated] {
+        &self.devices
+    }
+
+    /// The devices of a node with the outlets that feed it, in the order of its entries.
+    #[must_use]
+    pub fn of_node(&self, node: &str) -> Vec<(&Simulated, &Feed)> {
+        let mut found: Vec<_> = self
+            .devices
+            .iter()
+            .flat_map(|device| device.feeds.iter().map(move |feed| (device, feed)))
+            .filter(|(_, feed)| feed.node == node)
+            .collect();
+        found.sort_by_key(|(_, feed)| feed.index);
+        found
+    }
+
+    /// The same cluster file with every device's address and port as they are now.
+    ///
+    /// # Errors
+    /// [`fencekit::Error::Config`], which no address of a socket causes.
+    pub fn rewritten(&self, cluster: &Cluster) -> fencekit::Result<Cluster> {
+        let mut cluster = cluster.clone();
+        for node in &mut cluster.nodes {
+            for (simulated, feed) in self.of_node(&node.name) {
+                let Some(entry) = node.devices.get_mut(feed.index) else {
+                    continue;
+                };
+                let address = simulated.address();
+                entry.settings.set("ip", &address.ip().to_string())?;
+                entry.settings.set("ipport", &address.port().to_string())?;
+                entry.any_port = false;
+            }
+        }
+        Ok(cluster)
+    }
+
+    /// Obeys a line of the control language and answers with one line of JSON.
+    ///
+    /// - `storage-b lie,slow=2`: these faults and no others, on the node's devices; `storage-b none` ends them
+    /// - `storage-b state`: outlets, faults, and what the device was asked
+    /// - `storage-b off`, `storage-b on`: the button, or whatever else moves the relay
+    /// - `storage-b restart`: the device's uptime starts anew
+    /// - `list`: every node's devices
+    ///
+    /// `storage-b/2` means the node's second device alone. The same as JSON:
+    /// `{"node":"storage-b","device":2,"faults":["lie"]}`, `{"node":"storage-b","button":"off"}`,
+    /// `{"node":"storage-b","query":"state"}`, `{"node":"storage-b","restart":true}`, `{"query":"list"}`.
+    #[must_use]
+    pub fn obey(&self, line: &str) -> Value {
+        control::obey(self, line)
+    }
+}
