@@ -4,10 +4,14 @@
 //! would hide a mistake in it.
 
 mod iot;
+mod klap;
+mod smart;
 mod unit;
+mod web;
 mod xor;
 
-pub use unit::{Habits, Unit};
+pub use klap::{KlapVersion, serve as serve_klap};
+pub use unit::{Dialect, Habits, Quirks, Unit};
 pub use xor::serve as serve_xor;
 
 use serde_json::Value;

@@ -1,6 +1,60 @@
 //! A simulated Kasa or Tapo unit: the device, and the settings that matter to fencing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+use super::{iot, smart};
 use crate::device::Device;
+
+/// What is spoken over a transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Modules and commands: older Kasa.
+    Iot,
+    /// Methods: Tapo and newer Kasa.
+    Smart,
+}
+
+impl Dialect {
+    pub(super) fn answer(self, unit: &Unit, request: &Value) -> Value {
+        match self {
+            Self::Iot => iot::answer(unit, request),
+            Self::Smart => smart::answer(unit, request),
+        }
+    }
+}
+
+/// Traits of the firmware, besides the faults of any device.
+#[derive(Clone, Debug, Default)]
+pub struct Quirks {
+    /// It closes the connection after each reply, without saying so.
+    pub close_each: bool,
+    /// Its replies over KLAP carry a wrong signature.
+    pub bad_signature: bool,
+    /// Its meter knows only the older question.
+    pub old_meter: bool,
+    /// The codes of a failed login are those of a device that is locked.
+    pub locked_out: bool,
+    /// How many more requests find their session displaced by another client; see [`displace`](Self::displace).
+    pub displacements: Arc<AtomicU32>,
+}
+
+impl Quirks {
+    /// The session of the next `times` requests is displaced by another client.
+    pub fn displace(&self, times: u32) {
+        self.displacements.store(times, Ordering::Relaxed);
+    }
+
+    /// Whether this request finds its session displaced.
+    pub(super) fn displaced(&self) -> bool {
+        let take = |left: u32| left.checked_sub(1);
+        self.displacements
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .is_ok()
+    }
+}
 
 /// Settings of a unit that may undo a fence, or keep one from being judged. All off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,13 +82,26 @@ pub struct Unit {
     pub device: Device,
     /// Its settings.
     pub habits: Habits,
+    /// Traits of its firmware.
+    pub quirks: Quirks,
 }
 
 impl Unit {
     /// A unit with settings.
     #[must_use]
     pub fn new(device: Device, habits: Habits) -> Self {
-        Self { device, habits }
+        Self {
+            device,
+            habits,
+            quirks: Quirks::default(),
+        }
+    }
+
+    /// The same with traits of its firmware.
+    #[must_use]
+    pub fn quirks(mut self, quirks: Quirks) -> Self {
+        self.quirks = quirks;
+        self
     }
 }
 

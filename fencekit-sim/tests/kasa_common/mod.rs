@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fencekit::{Confirmation, Deadline, Error, FenceDevice, Method, Policy, Settings};
-use fencekit_sim::{Device, Faults, Running};
+use fencekit_sim::kasa::{self, Dialect, KlapVersion, Unit};
+use fencekit_sim::{Device, Faults, Running, Spec};
 
 /// A free port on loopback.
 pub(crate) fn loopback() -> SocketAddr {
@@ -55,25 +56,68 @@ pub(crate) fn fault(name: &str) -> Faults {
 
 /// What must hold whatever is wrong with a device: success only when the relay is really off, unless the device lies
 /// about its relay and no meter was asked.
-pub(crate) fn is_safe(fault: &str, device: &Device, outlet: usize, outcome: &Result<Confirmation, Error>) {
+pub(crate) fn is_safe(
+    way: Way,
+    fault: &str,
+    device: &Device,
+    outlet: usize,
+    outcome: &Result<Confirmation, Error>,
+) {
     if outcome.is_ok() && !matches!(fault, "lie") {
-        assert_eq!(device.relay(outlet), Some(false), "{fault}: {outcome:?}");
+        assert_eq!(device.relay(outlet), Some(false), "{way:?} {fault}: {outcome:?}");
     }
-    let harmless = [
-        "slow",
-        "trickle",
-        "doubled",
-        "one_client",
-        "delay",
-        "bounce",
-        "meter_stuck",
-        "lie",
-        "redirect",
-        "reject_auth",
+    let harmless = match fault {
+        "slow" | "trickle" | "doubled" | "one_client" | "delay" | "bounce" | "meter_stuck" | "lie" => true,
+        "redirect" | "reject_auth" => way == Way::Xor,
+        _ => false,
+    };
+    assert_eq!(outcome.is_ok(), harmless, "{way:?} {fault}: {outcome:?}");
+}
+
+/// A transport with a dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Xor,
+    Klap(KlapVersion, Dialect),
+}
+
+impl Way {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Xor,
+        Self::Klap(KlapVersion::V1, Dialect::Iot),
+        Self::Klap(KlapVersion::V1, Dialect::Smart),
+        Self::Klap(KlapVersion::V2, Dialect::Iot),
+        Self::Klap(KlapVersion::V2, Dialect::Smart),
     ];
-    if harmless.contains(&fault) {
-        assert!(outcome.is_ok(), "{fault}: {outcome:?}");
-    } else {
-        assert!(outcome.is_err(), "{fault}: {outcome:?}");
+
+    pub(crate) async fn serve(self, unit: impl Into<Unit>) -> Running {
+        match self {
+            Self::Xor => kasa::serve_xor(unit, loopback()).await,
+            Self::Klap(version, dialect) => kasa::serve_klap(unit, loopback(), version, dialect).await,
+        }
+        .unwrap()
     }
+
+    /// As the `transport` option has it.
+    pub(crate) fn transport(self) -> &'static str {
+        match self {
+            Self::Xor => "xor",
+            Self::Klap(..) => "klap",
+        }
+    }
+
+    /// Whether there is a login.
+    pub(crate) fn has_login(self) -> bool {
+        self != Self::Xor
+    }
+}
+
+pub(crate) const USER: &str = "Owner@Example.com";
+pub(crate) const PASSWORD: &str = "Passw0rd!";
+pub(crate) const LOGIN: [(&str, &str); 2] = [("username", USER), ("password", PASSWORD)];
+
+/// A plug, or a strip of so many outlets, that belongs to somebody.
+pub(crate) fn owned(outlets: usize) -> Device {
+    let spec = Spec::plug("storage-b").credentials(USER, PASSWORD);
+    Device::new(if outlets == 1 { spec } else { spec.outlets(outlets) })
 }

@@ -1,69 +1,63 @@
-//! The device: how to reach it, and the way in.
+//! The device: its settings, and sessions with it.
+
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::iot;
-use super::link::{Link, XorLink};
+use super::connect::{HTTP_PORT, Hint, Route, Transport, XOR_PORT};
+use super::credentials::Account;
 use super::session::KasaSession;
 use crate::deadline::Deadline;
 use crate::device::{FenceDevice, Label, Session};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::method::Method;
 use crate::options::{Plug, Settings};
 use crate::transport::{DeviceLock, Endpoint, Steps};
-
-/// Where XOR is spoken.
-const XOR_PORT: u16 = 9999;
-/// Where the others are.
-const HTTP_PORT: u16 = 80;
-
-/// The value of the `transport` option.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transport {
-    Auto,
-    Xor,
-    Klap,
-    Aes,
-    Tpap,
-}
 
 /// A plug or strip.
 #[derive(Debug)]
 struct KasaDevice {
     label: Label,
-    endpoint: Endpoint,
-    steps: Steps,
+    route: Route,
     plug: Plug,
+    hint: Mutex<Option<Hint>>,
 }
 
 /// A device with these settings.
 ///
 /// # Errors
-/// [`Error::Config`] when the address is missing or none.
+/// [`Error::Config`](crate::Error::Config) when the address is missing or none.
 pub(crate) fn device(settings: &Settings) -> Result<Box<dyn FenceDevice>> {
     let transport = match settings.text("transport") {
-        Some("xor") => Transport::Xor,
-        Some("klap") => Transport::Klap,
-        Some("aes") => Transport::Aes,
-        Some("tpap") => Transport::Tpap,
-        _ => Transport::Auto,
+        Some("xor") => Some(Transport::Xor),
+        Some("klap") => Some(Transport::Klap),
+        Some("aes") => Some(Transport::Aes),
+        Some("tpap") => Some(Transport::Tpap),
+        _ => None,
     };
-    if !matches!(transport, Transport::Auto | Transport::Xor) {
-        return Err(Error::unsupported(
-            "this build speaks only XOR; write transport=xor or leave it out",
-        ));
-    }
-    let endpoint = Endpoint::from_settings(settings, XOR_PORT)?;
+    let standard = if transport.is_none_or(|transport| transport == Transport::Xor) {
+        XOR_PORT
+    } else {
+        HTTP_PORT
+    };
+    let endpoint = Endpoint::from_settings(settings, standard)?;
     let plug = settings.plug();
     Ok(Box::new(KasaDevice {
         label: Label {
             method: Method::Kasa,
-            address: endpoint.shown(XOR_PORT),
+            address: endpoint.shown(standard),
             plug: plug.named().map(str::to_owned),
         },
-        endpoint,
-        steps: Steps::from_settings(settings),
+        route: Route {
+            transport,
+            endpoint,
+            port_given: settings.text("ipport").is_some(),
+            steps: Steps::from_settings(settings),
+            account: Account::from_settings(settings),
+            strict_signature: settings.boolean("strict_signature"),
+        },
         plug,
+        hint: Mutex::new(None),
     }))
 }
 
@@ -74,14 +68,10 @@ impl FenceDevice for KasaDevice {
     }
 
     async fn connect(&self, deadline: Deadline) -> Result<Box<dyn Session>> {
-        let lock = DeviceLock::of(&self.endpoint, &[XOR_PORT, HTTP_PORT], deadline).await?;
-        let mut link: Box<dyn Link> = Box::new(XorLink::connect(&self.endpoint, self.steps, deadline).await?);
-        let first = iot::report(&link.ask(&iot::ask_sysinfo(), deadline).await?)?;
-        Ok(Box::new(KasaSession::new(
-            link,
-            self.plug.clone(),
-            Some(first),
-            lock,
-        )))
+        let lock = DeviceLock::of(&self.route.endpoint, &[XOR_PORT, HTTP_PORT], deadline).await?;
+        let hint = *self.hint.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = self.route.open(hint, deadline).await?;
+        *self.hint.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened.hint());
+        Ok(Box::new(KasaSession::new(opened, self.plug.clone(), lock)))
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::json::{first_text, number, shown, text};
+use super::json::{Code, code_of, first_text, number, shown, text};
 use super::outlets::{Report, Socket};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
@@ -35,6 +35,11 @@ fn in_context(child: Option<&str>, mut request: Value) -> Value {
         request.insert("context".into(), json!({"child_ids": [child]}));
     }
     request
+}
+
+/// Whether the reply is of this dialect at all.
+pub(super) fn is_reply(reply: &Value) -> bool {
+    reply.get("system").is_some_and(Value::is_object)
 }
 
 /// The answer to one command.
@@ -81,17 +86,6 @@ fn accept(answer: &Value, what: &str) -> Result<()> {
             ))),
         },
     }
-}
-
-/// The number in a refusal, for who must tell them apart.
-#[derive(Debug, thiserror::Error)]
-#[error("error code {0}")]
-pub(super) struct Code(pub(super) i64);
-
-/// The device's error code, where the error is one.
-pub(super) fn code_of(error: &Error) -> Option<i64> {
-    let source = std::error::Error::source(error)?;
-    source.downcast_ref::<Code>().map(|code| code.0)
 }
 
 /// Whether the device itself said that it has no such module or command.

@@ -40,6 +40,17 @@ pub(super) fn shown(value: Option<&Value>) -> String {
     value.map_or_else(|| "nothing".to_owned(), |value| excerpt(&value.to_string()))
 }
 
+/// The number in a refusal, for who must tell them apart.
+#[derive(Debug, thiserror::Error)]
+#[error("error code {0}")]
+pub(super) struct Code(pub(super) i64);
+
+/// The device's error code, where the error is one.
+pub(super) fn code_of(error: &Error) -> Option<i64> {
+    let source = std::error::Error::source(error)?;
+    source.downcast_ref::<Code>().map(|code| code.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,16 +4,23 @@
 //! transports; a firmware update, or a power cycle, may change the transport of a plug, so it is found anew on every
 //! connection.
 //!
-//! - `xor`: the frames of TCP port 9999.
-//! - `link`: what carries JSON to a device. `iot`: the dialect. `outlets`: which outlet is meant.
-//! - `session`, `device`: the two halves of the backend.
+//! - `xor`, `klap`, `aes`, `tpap`: a codec each, pure, and the link that drives it. `link`: what they have in common.
+//! - `iot`, `smart`: the dialects, pure. `outlets`: which outlet is meant. `dialect`: the questions in either of them.
+//! - `connect`: which transport and dialect a device speaks. `session`, `device`: the two halves of the backend.
 
+mod carrier;
+mod connect;
+mod credentials;
+mod crypto;
 mod device;
+mod dialect;
 mod iot;
 mod json;
+mod klap;
 mod link;
 mod outlets;
 mod session;
+mod smart;
 #[cfg(test)]
 mod vectors;
 mod xor;
@@ -23,10 +30,18 @@ pub(crate) use device::device;
 use crate::options::{Kind, OptionSpec};
 
 /// Options of this method, besides the common ones.
-pub const OPTIONS: &[OptionSpec] = &[OptionSpec::of(
-    "transport",
-    "transport",
-    Kind::Choice(&["auto", "xor", "klap", "aes", "tpap"]),
-    "Protocol that the plug speaks: auto, xor, klap, aes or tpap",
-)
-.or("auto")];
+pub const OPTIONS: &[OptionSpec] = &[
+    OptionSpec::of(
+        "transport",
+        "transport",
+        Kind::Choice(&["auto", "xor", "klap", "aes", "tpap"]),
+        "Protocol that the plug speaks: auto, xor, klap, aes or tpap",
+    )
+    .or("auto"),
+    OptionSpec::of(
+        "strict_signature",
+        "strict-signature",
+        Kind::Boolean,
+        "Take a KLAP reply with a wrong signature for a failure",
+    ),
+];

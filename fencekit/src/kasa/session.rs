@@ -5,8 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::iot;
-use super::link::Link;
+use super::connect::Opened;
 use super::outlets::{Chosen, Report};
 use crate::deadline::Deadline;
 use crate::device::{Inspection, Outlet, Session};
@@ -21,51 +20,54 @@ const FRESH: Duration = Duration::from_millis(500);
 
 /// An open session. The lock goes when it does.
 pub(super) struct KasaSession {
-    link: Box<dyn Link>,
+    way: Opened,
     plug: Plug,
-    /// What the device reported while the transport was being found, for the first look.
-    first: Option<(Report, Instant)>,
+    /// When the report came that was read while connecting, until it has served.
+    first: Option<Instant>,
     chosen: Option<Chosen>,
     _lock: DeviceLock,
 }
 
 impl KasaSession {
-    pub(super) fn new(link: Box<dyn Link>, plug: Plug, first: Option<Report>, lock: DeviceLock) -> Self {
+    pub(super) fn new(way: Opened, plug: Plug, lock: DeviceLock) -> Self {
         Self {
-            link,
+            way,
             plug,
-            first: first.map(|report| (report, Instant::now())),
+            first: Some(Instant::now()),
             chosen: None,
             _lock: lock,
         }
     }
 
-    async fn report(&mut self, deadline: Deadline) -> Result<Report> {
-        if let Some((report, at)) = self.first.take()
-            && at.elapsed() < FRESH
-        {
-            return Ok(report);
+    async fn report(&mut self, deadline: Deadline) -> Result<&Report> {
+        let served = self.first.take().is_some_and(|at| at.elapsed() < FRESH);
+        if !served {
+            self.way.report = self.way.dialect.report(self.way.link.as_mut(), deadline).await?;
         }
-        let reply = self.link.ask(&iot::ask_sysinfo(), deadline).await?;
-        iot::report(&reply)
+        Ok(&self.way.report)
     }
 
     /// The child to address, from an earlier look or a new one.
     async fn child(&mut self, deadline: Deadline) -> Result<Option<String>> {
-        if self.chosen.is_none() {
-            self.chosen = Some(self.report(deadline).await?.choose(&self.plug)?);
-        }
-        Ok(self.chosen.as_ref().and_then(|chosen| chosen.child.clone()))
+        let chosen = match self.chosen.take() {
+            Some(chosen) => chosen,
+            None => {
+                let plug = self.plug.clone();
+                self.report(deadline).await?.choose(&plug)?
+            }
+        };
+        Ok(self.chosen.insert(chosen).child.clone())
     }
 }
 
 #[async_trait]
 impl Session for KasaSession {
     async fn inspect(&mut self, deadline: Deadline) -> Result<Inspection> {
+        let plug = self.plug.clone();
         let report = self.report(deadline).await?;
-        let chosen = report.choose(&self.plug)?;
+        let chosen = report.choose(&plug)?;
         let inspection = Inspection {
-            identity: Some(report.identity),
+            identity: Some(report.identity.clone()),
             ..Inspection::of(chosen.observation.clone())
         };
         self.chosen = Some(chosen);
@@ -76,12 +78,14 @@ impl Session for KasaSession {
         let child = self.child(deadline).await?;
         // Whatever was read before says nothing about what comes after.
         self.first = None;
-        let request = iot::set_relay(child.as_deref(), state);
-        iot::relay_accepted(&self.link.ask(&request, deadline).await?)
+        let way = &mut self.way;
+        way.dialect
+            .switch(way.link.as_mut(), child.as_deref(), state, deadline)
+            .await
     }
 
     async fn identity(&mut self, deadline: Deadline) -> Result<Identity> {
-        Ok(self.report(deadline).await?.identity)
+        Ok(self.report(deadline).await?.identity.clone())
     }
 
     async fn outlets(&mut self, deadline: Deadline) -> Result<Vec<Outlet>> {
@@ -98,7 +102,9 @@ impl Session for KasaSession {
 
     async fn power_reading(&mut self, deadline: Deadline) -> Result<PowerReading> {
         let child = self.child(deadline).await?;
-        let reply = self.link.ask(&iot::ask_meter(child.as_deref()), deadline).await?;
-        iot::meter(&reply)
+        let way = &mut self.way;
+        way.dialect
+            .power(way.link.as_mut(), child.as_deref(), deadline)
+            .await
     }
 }

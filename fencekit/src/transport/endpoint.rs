@@ -96,6 +96,13 @@ impl Endpoint {
         })
     }
 
+    /// The same host at another port.
+    #[cfg(feature = "kasa")]
+    #[must_use]
+    pub(crate) fn at_port(&self, port: u16) -> Self {
+        Self { port, ..self.clone() }
+    }
+
     /// As it is shown in a [`Label`](crate::Label): the port only where it is not the standard one.
     pub(crate) fn shown(&self, standard_port: u16) -> String {
         match (self.port == standard_port, self.host.contains(':')) {

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// Largest frame that is taken, in bytes. The longest real reply, the sysinfo of a strip, is below 4 KiB.
-pub(super) const FRAME_LIMIT: usize = 1024 * 1024;
+pub(in crate::kasa) const FRAME_LIMIT: usize = 1024 * 1024;
 
 /// First byte of the key stream.
 const FIRST_KEY: u8 = 171;
@@ -11,7 +11,7 @@ const FIRST_KEY: u8 = 171;
 const HEAD: usize = 4;
 
 /// Encrypts a message: every byte is the key for the next one.
-pub(super) fn encrypt(plain: &[u8]) -> Vec<u8> {
+pub(in crate::kasa) fn encrypt(plain: &[u8]) -> Vec<u8> {
     let mut key = FIRST_KEY;
     plain
         .iter()
@@ -23,7 +23,7 @@ pub(super) fn encrypt(plain: &[u8]) -> Vec<u8> {
 }
 
 /// The inverse of [`encrypt`].
-pub(super) fn decrypt(cipher: &[u8]) -> Vec<u8> {
+pub(in crate::kasa) fn decrypt(cipher: &[u8]) -> Vec<u8> {
     let mut key = FIRST_KEY;
     cipher
         .iter()
@@ -32,7 +32,7 @@ pub(super) fn decrypt(cipher: &[u8]) -> Vec<u8> {
 }
 
 /// A message as it goes over TCP: its length, then the encrypted bytes.
-pub(super) fn frame(plain: &[u8]) -> Vec<u8> {
+pub(in crate::kasa) fn frame(plain: &[u8]) -> Vec<u8> {
     let length = u32::try_from(plain.len()).unwrap_or(u32::MAX);
     let mut frame = length.to_be_bytes().to_vec();
     frame.extend(encrypt(plain));
@@ -41,13 +41,13 @@ pub(super) fn frame(plain: &[u8]) -> Vec<u8> {
 
 /// Puts frames together from bytes that arrive in any pieces.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+pub(in crate::kasa) struct Decoder {
     bytes: Vec<u8>,
 }
 
 impl Decoder {
     /// Takes bytes as they come.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(in crate::kasa) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -55,7 +55,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Error::Protocol`] as soon as a length above [`FRAME_LIMIT`] is announced; nothing is allocated for it.
-    pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>> {
+    pub(in crate::kasa) fn next(&mut self) -> Result<Option<Vec<u8>>> {
         let Some((head, rest)) = self.bytes.split_first_chunk::<HEAD>() else {
             return Ok(None);
         };
@@ -77,7 +77,7 @@ impl Decoder {
     }
 
     /// Forgets whatever has arrived, and says how many bytes that were.
-    pub(super) fn clear(&mut self) -> usize {
+    pub(in crate::kasa) fn clear(&mut self) -> usize {
         let leftover = self.bytes.len();
         self.bytes.clear();
         leftover

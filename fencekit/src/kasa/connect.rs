@@ -1,0 +1,224 @@
+//! The way in: which port answers, and what is spoken there. Found anew on every connection, since a firmware update
+//! or a power cycle may change it; what worked last is only tried first.
+
+use std::time::Duration;
+
+use super::carrier::Carrier;
+use super::credentials::Account;
+use super::dialect::{Dialect, is_not_spoken};
+use super::klap::{Greeting, KlapLink, Version};
+use super::link::Link;
+use super::outlets::Report;
+use super::xor::XorLink;
+use crate::deadline::Deadline;
+use crate::error::{Error, Result};
+use crate::transport::http::Scheme;
+use crate::transport::{Endpoint, Steps};
+
+/// Where XOR is spoken.
+pub(super) const XOR_PORT: u16 = 9999;
+/// Where the others are.
+pub(super) const HTTP_PORT: u16 = 80;
+/// How long a first try of a port may take to connect while another one is left. Enough for one lost packet.
+const FIRST_TRY: Duration = Duration::from_millis(1500);
+
+/// What carries the dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Xor,
+    Klap,
+    Aes,
+    Tpap,
+}
+
+impl Transport {
+    /// As the `transport` option has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Xor => "xor",
+            Self::Klap => "klap",
+            Self::Aes => "aes",
+            Self::Tpap => "tpap",
+        }
+    }
+}
+
+/// How to reach a device.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    /// `None` for auto.
+    pub(super) transport: Option<Transport>,
+    /// Host, and the port where one is given.
+    pub(super) endpoint: Endpoint,
+    pub(super) port_given: bool,
+    pub(super) steps: Steps,
+    pub(super) account: Option<Account>,
+    /// Whether a wrong signature of a KLAP reply is a failure.
+    pub(super) strict_signature: bool,
+}
+
+/// What worked last: tried first, and nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hint {
+    transport: Transport,
+    dialect: Dialect,
+}
+
+/// An open way to a device that has reported.
+pub(super) struct Opened {
+    pub(super) link: Box<dyn Link>,
+    pub(super) transport: Transport,
+    pub(super) dialect: Dialect,
+    pub(super) report: Report,
+}
+
+impl Opened {
+    pub(super) fn hint(&self) -> Hint {
+        Hint {
+            transport: self.transport,
+            dialect: self.dialect,
+        }
+    }
+}
+
+/// A port and what to try there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    Xor(u16),
+    Http(u16),
+}
+
+impl Route {
+    /// Connects, logs in where there is a login, and asks for the first report.
+    ///
+    /// # Errors
+    /// That of the most telling door.
+    pub(super) async fn open(&self, hint: Option<Hint>, deadline: Deadline) -> Result<Opened> {
+        let doors = self.doors(hint);
+        let mut worst: Option<Error> = None;
+        for (at, door) in doors.iter().enumerate() {
+            let mut steps = self.steps;
+            if at + 1 < doors.len() {
+                steps.connect = steps.connect.min(FIRST_TRY);
+            }
+            match self.enter(*door, steps, hint, deadline).await {
+                Ok(opened) => return Ok(opened),
+                Err(error) if is_final(&error) => return Err(error),
+                Err(error) => worst = Some(more_telling(worst, error)),
+            }
+        }
+        Err(worst.unwrap_or_else(|| Error::unreachable("nothing was tried")))
+    }
+
+    /// The doors to try, the likeliest first: a plug with a login most probably speaks HTTP.
+    fn doors(&self, hint: Option<Hint>) -> Vec<Door> {
+        let port = |standard| {
+            if self.port_given {
+                self.endpoint.port
+            } else {
+                standard
+            }
+        };
+        let (xor, http) = (Door::Xor(port(XOR_PORT)), Door::Http(port(HTTP_PORT)));
+        let xor_first = match (self.transport, hint) {
+            (Some(Transport::Xor), _) => return vec![xor],
+            (Some(_), _) => return vec![http],
+            (None, Some(hint)) => hint.transport == Transport::Xor,
+            (None, None) if self.port_given && self.endpoint.port == XOR_PORT => true,
+            (None, None) => self.account.is_none(),
+        };
+        if xor_first {
+            vec![xor, http]
+        } else {
+            vec![http, xor]
+        }
+    }
+
+    async fn enter(
+        &self,
+        door: Door,
+        steps: Steps,
+        hint: Option<Hint>,
+        deadline: Deadline,
+    ) -> Result<Opened> {
+        match door {
+            Door::Xor(port) => {
+                let link = XorLink::connect(&self.endpoint.at_port(port), steps, deadline).await?;
+                self.first_report(Box::new(link), Transport::Xor, &[Dialect::Iot], deadline)
+                    .await
+            }
+            Door::Http(port) => self.enter_http(port, steps, hint, deadline).await,
+        }
+    }
+
+    async fn enter_http(
+        &self,
+        port: u16,
+        steps: Steps,
+        hint: Option<Hint>,
+        deadline: Deadline,
+    ) -> Result<Opened> {
+        let carrier = Carrier::new(&self.endpoint.at_port(port), Scheme::Http, steps, deadline).await?;
+        let greeting =
+            KlapLink::greet(carrier, self.account.clone(), self.strict_signature, deadline).await?;
+        match greeting {
+            Greeting::Klap(link) => {
+                let likely = match (hint, link.version()) {
+                    (Some(hint), _) => hint.dialect,
+                    (None, Version::V1) => Dialect::Iot,
+                    (None, Version::V2) => Dialect::Smart,
+                };
+                let dialects = [likely, likely.other()];
+                self.first_report(Box::new(link), Transport::Klap, &dialects, deadline)
+                    .await
+            }
+            Greeting::Other(_, status) => Err(Error::protocol(format!(
+                "the device answers KLAP with status {status}; is it a Kasa or Tapo plug?"
+            ))),
+        }
+    }
+
+    /// Asks for the first report in the first dialect that the device speaks.
+    async fn first_report(
+        &self,
+        mut link: Box<dyn Link>,
+        transport: Transport,
+        dialects: &[Dialect],
+        deadline: Deadline,
+    ) -> Result<Opened> {
+        let mut last = Error::protocol("the device speaks no known dialect");
+        for dialect in dialects {
+            match dialect.report(link.as_mut(), deadline).await {
+                Ok(report) => {
+                    return Ok(Opened {
+                        link,
+                        transport,
+                        dialect: *dialect,
+                        report,
+                    });
+                }
+                Err(error) if is_not_spoken(&error) => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+}
+
+/// Whether another door cannot lead further.
+fn is_final(error: &Error) -> bool {
+    !error.is_transient()
+}
+
+/// Of two failures the one that says more: a device that answered something over one that was slow, over none.
+fn more_telling(one: Option<Error>, other: Error) -> Error {
+    let weight = |error: &Error| match error {
+        Error::Unreachable { .. } => 0,
+        Error::Timeout { .. } => 1,
+        _ => 2,
+    };
+    match one {
+        Some(one) if weight(&one) >= weight(&other) => one,
+        _ => other,
+    }
+}

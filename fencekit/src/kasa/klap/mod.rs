@@ -1,0 +1,7 @@
+//! KLAP: HTTP POSTs, encrypted with a key that both sides make of their seeds and the account.
+
+mod codec;
+mod link;
+
+pub(super) use codec::Version;
+pub(super) use link::{Greeting, KlapLink};
