@@ -7,10 +7,12 @@
 )]
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use fencekit_interop::{Output, required, run, venv_bin};
+use fencekit_sim::kasa::{Dialect, KlapVersion};
 use fencekit_sim::{Device, Running, Spec, kasa};
 use serde_json::Value;
 
@@ -20,9 +22,9 @@ fn loopback() -> SocketAddr {
 
 /// One device and how python-kasa is told of it.
 struct Bench {
-    kasa: std::path::PathBuf,
+    kasa: PathBuf,
     sim: Running,
-    how: &'static [&'static str],
+    how: Vec<&'static str>,
 }
 
 impl Bench {
@@ -36,7 +38,7 @@ impl Bench {
                 "--port",
                 &self.sim.address.port().to_string(),
             ])
-            .args(self.how)
+            .args(&self.how)
             .args(arguments);
         let output = run(&mut command, "", Duration::from_secs(30));
         assert!(output.ok(), "kasa {arguments:?}: {output}");
@@ -59,7 +61,7 @@ async fn a_xor_plug() {
     let bench = Bench {
         kasa,
         sim: sim.await.unwrap(),
-        how: XOR_PLUG,
+        how: XOR_PLUG.to_vec(),
     };
     assert_eq!(bench.sysinfo()["alias"], "storage-b");
     bench.kasa(&["off"]);
@@ -80,7 +82,7 @@ async fn a_xor_strip() {
     let bench = Bench {
         kasa,
         sim: sim.await.unwrap(),
-        how: XOR_STRIP,
+        how: XOR_STRIP.to_vec(),
     };
     bench.kasa(&["device", "off", "--index", "2"]);
     let relays: Vec<_> = (0..6)
@@ -96,4 +98,73 @@ async fn a_xor_strip() {
     assert_eq!(states, [1, 1, 0, 1, 1, 1]);
     bench.kasa(&["device", "on", "--child", "Outlet 3"]);
     assert_eq!(bench.sim.device.commands(), [(2, false), (2, true)]);
+}
+
+const USER: &str = "Owner@Example.com";
+const PASSWORD: &str = "Passw0rd!";
+
+fn spec() -> Spec {
+    Spec::plug("storage-b").credentials(USER, PASSWORD)
+}
+
+/// How python-kasa is told of a KLAP device.
+fn klap(version: KlapVersion, dialect: Dialect) -> Vec<&'static str> {
+    let family = match dialect {
+        Dialect::Iot => "IOT.SMARTPLUGSWITCH",
+        Dialect::Smart => "SMART.TAPOPLUG",
+    };
+    let login = match version {
+        KlapVersion::V1 => "1",
+        KlapVersion::V2 => "2",
+    };
+    let mut how = vec!["-e", "klap", "-df", family, "-lv", login];
+    how.extend(["--username", USER, "--password", PASSWORD]);
+    how
+}
+
+async fn klap_bench(kasa: PathBuf, spec: Spec, version: KlapVersion, dialect: Dialect) -> Bench {
+    let sim = kasa::serve_klap(Device::new(spec), loopback(), version, dialect);
+    Bench {
+        kasa,
+        sim: sim.await.unwrap(),
+        how: klap(version, dialect),
+    }
+}
+
+/// Not v1 with SMART, which python-kasa does not speak.
+const KLAPS: [(KlapVersion, Dialect); 3] = [
+    (KlapVersion::V1, Dialect::Iot),
+    (KlapVersion::V2, Dialect::Iot),
+    (KlapVersion::V2, Dialect::Smart),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn klap_plugs() {
+    let kasa = required!(venv_bin("kasa"));
+    for (version, dialect) in KLAPS {
+        let bench = klap_bench(kasa.clone(), spec(), version, dialect).await;
+        bench.kasa(&["off"]);
+        assert_eq!(bench.sim.device.relay(0), Some(false), "{version:?} {dialect:?}");
+        bench.kasa(&["on"]);
+        assert_eq!(
+            bench.sim.device.commands(),
+            [(0, false), (0, true)],
+            "{version:?} {dialect:?}"
+        );
+        let state = bench.kasa(&["state"]).stdout;
+        assert!(state.contains("storage-b"), "{version:?} {dialect:?}: {state}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn klap_strips() {
+    let kasa = required!(venv_bin("kasa"));
+    for (version, dialect) in KLAPS {
+        let bench = klap_bench(kasa.clone(), spec().outlets(3), version, dialect).await;
+        bench.kasa(&["device", "off", "--child", "Outlet 2"]);
+        let relays: Vec<_> = (0..3)
+            .map(|outlet| bench.sim.device.relay(outlet).unwrap())
+            .collect();
+        assert_eq!(relays, [true, false, true], "{version:?} {dialect:?}");
+    }
 }

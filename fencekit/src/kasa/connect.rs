@@ -169,7 +169,7 @@ impl Route {
                     (None, Version::V2) => Dialect::Smart,
                 };
                 let dialects = [likely, likely.other()];
-                self.first_report(Box::new(link), Transport::Klap, &dialects, deadline)
+                self.first_report(link, Transport::Klap, &dialects, deadline)
                     .await
             }
             Greeting::Other(_, status) => Err(Error::protocol(format!(

@@ -19,7 +19,7 @@ const LOGINS: u32 = 3;
 /// What a device answers to the first half of a handshake.
 pub(in crate::kasa) enum Greeting {
     /// It speaks KLAP, and the session is open.
-    Klap(KlapLink),
+    Klap(Box<KlapLink>),
     /// It speaks something else; with its status.
     Other(Carrier, u16),
 }
@@ -55,7 +55,7 @@ impl KlapLink {
         };
         let cookie = session_cookie(&reply);
         second_half(&mut carrier, &handshake, cookie.as_deref(), deadline).await?;
-        Ok(Greeting::Klap(Self {
+        Ok(Greeting::Klap(Box::new(Self {
             carrier,
             account,
             strict,
@@ -63,7 +63,7 @@ impl KlapLink {
             handshake,
             cookie,
             unsigned: 0,
-        }))
+        })))
     }
 
     pub(in crate::kasa) fn version(&self) -> Version {
