@@ -50,9 +50,17 @@ impl Method {
         }
     }
 
-    /// The options of this method: the common ones, then its own.
+    /// The options of this method: the common ones, then its own. One of its own that has a common one's name
+    /// stands in its place.
     pub fn options(self) -> impl Iterator<Item = &'static OptionSpec> {
-        COMMON.iter().chain(self.own_options())
+        let own = self.own_options();
+        let common = COMMON
+            .iter()
+            .map(|common| own.iter().find(|spec| spec.name == common.name).unwrap_or(common));
+        common.chain(
+            own.iter()
+                .filter(|spec| !COMMON.iter().any(|common| common.name == spec.name)),
+        )
     }
 
     /// The option called `name`, by its name or a name of old.

@@ -286,28 +286,33 @@ pub const COMMON: &[OptionSpec] = &[
     .or("1"),
 ];
 
+/// TLS with a verified certificate.
+pub const SSL: OptionSpec = OptionSpec::of(
+    "ssl",
+    "ssl",
+    Kind::Boolean,
+    "Use SSL connection with verifying certificate",
+)
+.letter('z');
+
+/// The same, by another name of fence-agents.
+pub const SSL_SECURE: OptionSpec = OptionSpec::of(
+    "ssl_secure",
+    "ssl-secure",
+    Kind::Boolean,
+    "Use SSL connection with verifying certificate",
+);
+
+/// TLS with whatever certificate.
+pub const SSL_INSECURE: OptionSpec = OptionSpec::of(
+    "ssl_insecure",
+    "ssl-insecure",
+    Kind::Boolean,
+    "Use SSL connection without verifying certificate",
+);
+
 /// Options of devices that are reached over HTTP.
-pub const TLS: &[OptionSpec] = &[
-    OptionSpec::of(
-        "ssl",
-        "ssl",
-        Kind::Boolean,
-        "Use SSL connection with verifying certificate",
-    )
-    .letter('z'),
-    OptionSpec::of(
-        "ssl_secure",
-        "ssl-secure",
-        Kind::Boolean,
-        "Use SSL connection with verifying certificate",
-    ),
-    OptionSpec::of(
-        "ssl_insecure",
-        "ssl-insecure",
-        Kind::Boolean,
-        "Use SSL connection without verifying certificate",
-    ),
-];
+pub const TLS: &[OptionSpec] = &[SSL, SSL_SECURE, SSL_INSECURE];
 
 /// The `plug` of a device, and where it came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -27,7 +27,7 @@ pub enum Scheme {
 }
 
 /// Checks requests against a device's credentials.
-pub(super) struct Door {
+pub(crate) struct Door {
     scheme: Scheme,
     /// How often one nonce may be used before it is stale.
     nonce_uses: u32,
@@ -36,7 +36,7 @@ pub(super) struct Door {
 }
 
 impl Door {
-    pub(super) fn new(scheme: Scheme, nonce_uses: u32) -> Self {
+    pub(crate) fn new(scheme: Scheme, nonce_uses: u32) -> Self {
         Self {
             scheme,
             nonce_uses,
@@ -45,7 +45,7 @@ impl Door {
     }
 
     /// `None` when the request may pass, else the reply that demands a login.
-    pub(super) fn refuses(&self, request: &Request, spec: &Spec, reject: bool) -> Option<Response> {
+    pub(crate) fn refuses(&self, request: &Request, spec: &Spec, reject: bool) -> Option<Response> {
         let (Some(username), Some(password)) = (&spec.username, &spec.password) else {
             return reject.then(|| self.demand(false));
         };

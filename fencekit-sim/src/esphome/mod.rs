@@ -1,6 +1,6 @@
 //! Simulated ESPHome devices.
 
-mod login;
+pub(crate) mod login;
 mod web;
 
 pub use login::Scheme;

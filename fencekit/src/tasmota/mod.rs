@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::method::Method;
 use crate::options::{OptionSpec, Plug, Settings, TLS};
 use crate::transport::http::{HttpClient, HttpOptions, Scheme};
-use crate::transport::{Endpoint, Steps};
+use crate::transport::{DeviceLock, Endpoint, Steps};
 use credentials::Credentials;
 use session::{Memory, TasmotaSession};
 
@@ -110,6 +110,7 @@ impl FenceDevice for Tasmota {
             keep_alive: false,
             title_case: true,
         };
+        let lock = DeviceLock::of(&self.endpoint, &[80, 443], deadline).await?;
         let client = HttpClient::new(&self.endpoint, options, self.steps, deadline).await?;
         Ok(Box::new(TasmotaSession::new(
             Box::new(client),
@@ -117,6 +118,7 @@ impl FenceDevice for Tasmota {
             self.relay,
             self.credentials.clone(),
             Arc::clone(&self.memory),
+            lock,
         )))
     }
 }

@@ -16,6 +16,7 @@ use crate::device::{Finding, Inspection, Outlet, Session};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::power::{Observation, PowerReading, PowerState};
+use crate::transport::DeviceLock;
 use crate::transport::http::{Exchange, NO_ANSWER, Reply, Request};
 
 /// How long the words of the states are taken to stay as they were. Long enough for one fence.
@@ -50,6 +51,7 @@ impl Memory {
 }
 
 pub(super) struct TasmotaSession {
+    _lock: DeviceLock,
     exchange: Box<dyn Exchange>,
     host: String,
     relay: Relay,
@@ -67,8 +69,10 @@ impl TasmotaSession {
         relay: Relay,
         credentials: Option<Credentials>,
         memory: Arc<Memory>,
+        lock: DeviceLock,
     ) -> Self {
         Self {
+            _lock: lock,
             exchange,
             host,
             relay,

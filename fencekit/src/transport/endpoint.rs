@@ -35,7 +35,7 @@ impl Steps {
 }
 
 /// Host and port of a device, and which address family may be used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) host: String,
     pub(crate) port: u16,
