@@ -13,7 +13,8 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// Names the test that is running inside.
 const INSIDE: &str = "FENCEKIT_INTEROP_INSIDE";
 
-/// What happens before the test's own program takes over: mounts stay private, loopback is up, the host has a name of its own.
+/// What happens before the test's own program takes over: mounts stay private, loopback is up, the host has a name
+/// of its own.
 const ENTER: &str = "mount --make-rprivate / && ip link set lo up && hostname tester && exec \"$@\"";
 
 /// Runs the rest of the test in namespaces of its own (network, mounts, processes, host name, IPC), with loopback up
