@@ -86,10 +86,11 @@ async fn open(
     watch: &dyn Watch,
 ) -> Result<Opened> {
     let mut failures = 0;
+    let mut before = None;
     loop {
         let error = match open_once(device, policy, deadline).await {
             Ok(opened) => return Ok(opened),
-            Err(error) => error,
+            Err(error) => more_telling(error, before.take(), deadline),
         };
         failures += 1;
         if !error.is_transient() || failures >= policy.connect_attempts || deadline.expired() {
@@ -100,6 +101,15 @@ async fn open(
         if !deadline.sleep(backoff(failures)).await {
             return Err(error);
         }
+        before = Some(error);
+    }
+}
+
+/// Of two tries the error that says more: one that the deadline cut off says only that.
+fn more_telling(error: Error, before: Option<Error>, deadline: Deadline) -> Error {
+    match before {
+        Some(before) if deadline.expired() && matches!(error, Error::Timeout { .. }) => before,
+        _ => error,
     }
 }
 
@@ -121,10 +131,11 @@ pub(super) async fn ask<T: Send>(
     question: impl for<'s> Fn(&'s mut dyn Session, Deadline) -> BoxFuture<'s, Result<T>> + Send + Sync,
 ) -> Result<T> {
     let mut failures = 0;
+    let mut before = None;
     loop {
         let error = match ask_once(device, policy, deadline, &question).await {
             Ok(answer) => return Ok(answer),
-            Err(error) => error,
+            Err(error) => more_telling(error, before.take(), deadline),
         };
         failures += 1;
         if !error.is_transient()
@@ -133,6 +144,7 @@ pub(super) async fn ask<T: Send>(
         {
             return Err(error);
         }
+        before = Some(error);
     }
 }
 

@@ -356,6 +356,36 @@ async fn a_device_that_hangs_ends_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_try_that_the_deadline_cuts_off_does_not_hide_why_the_ones_before_failed() {
+    let script = || [Step::Fail(Kind::Unreachable), Step::Hang];
+    let deadline = || Deadline::after(Duration::from_secs(5));
+    let device = Scripted::new(Readback::NewConnection, script());
+    let error = device.status(&strict(), deadline()).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    let device = Scripted::new(Readback::NewConnection, script());
+    let error = device.outlets(&strict(), deadline()).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_rests_before_it_powers_on() {
+    let device = Scripted::new(Readback::NewConnection, []);
+    let (send, events) = std::sync::mpsc::channel();
+    let watch = move |event: Event<'_>| {
+        if let Event::Sending(state, _) = event {
+            let _ = send.send((state, tokio::time::Instant::now()));
+        }
+    };
+    let deadline = Deadline::after(Duration::from_secs(30));
+    device.reboot(&strict(), deadline, &watch).await.unwrap();
+    let sent: Vec<_> = events.try_iter().collect();
+    let [(PowerState::Off, off), (PowerState::On, on)] = sent.as_slice() else {
+        panic!("{sent:?}");
+    };
+    assert!(*on - *off >= MIN_OFF);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_load_that_stays_is_an_error_that_names_the_watts() {
     let device = Scripted::new(Readback::NewConnection, []);
     device.model.lock().unwrap().welded = Some(30.0);
