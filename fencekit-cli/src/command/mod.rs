@@ -4,6 +4,7 @@
 //! to stderr. A command ends with 0 when it is done, 1 when it failed or something is not safe, 2 for wrong usage or
 //! configuration, and 3 when it cannot be told (see `docs/decisions/0061-output-of-commands.md`).
 
+mod demo;
 mod install_agents;
 mod output;
 mod power;
@@ -94,6 +95,8 @@ enum Command {
     Off(power::Options),
     /// Switch a node's power off, confirm it, and switch it on again
     Reboot(power::Options),
+    /// See what fencekit does and refuses to do, on simulated devices; changes nothing
+    Demo,
     /// Run a simulated device for every entry of the cluster file, until stopped
     Sim(sim::Options),
     /// Link the fence agents to where Pacemaker looks for them
@@ -117,6 +120,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Command::On(options) => power::switch(&common, &options, PowerState::On),
         Command::Off(options) => power::switch(&common, &options, PowerState::Off),
         Command::Reboot(options) => power::reboot(&common, &options),
+        Command::Demo => demo::run(&common),
         Command::Sim(options) => sim::run(&common, &options),
         Command::InstallAgents(options) => return install_agents::run(&options),
     };

@@ -21,6 +21,8 @@ pub(super) fn line(text: &str) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colour {
     Plain,
+    /// What follows belongs to it.
+    Heading,
     /// As it should be.
     Good,
     /// Worth a look.
@@ -35,6 +37,7 @@ impl Colour {
     fn code(self) -> &'static str {
         match self {
             Self::Plain => "",
+            Self::Heading => "1",
             Self::Good => "32",
             Self::Notice => "33",
             Self::Bad => "31",

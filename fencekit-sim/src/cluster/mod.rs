@@ -16,6 +16,7 @@ use crate::device::Device;
 use crate::esphome::{self, WebFirmware};
 use crate::ipmi::{self, BmcSpec};
 use crate::kasa;
+use crate::tasmota;
 use crate::wire::Running;
 
 /// A planned device that listens, until this is dropped.
@@ -127,6 +128,7 @@ async fn start(planned: &Planned) -> io::Result<Running> {
     let address = places.next().ok_or(io::ErrorKind::NotFound)?;
     match planned.protocol {
         Protocol::KasaXor => kasa::serve_xor(device, address).await,
+        Protocol::Tasmota => tasmota::serve(device, address).await,
         Protocol::EsphomeWeb => esphome::serve_web(device, address, WebFirmware::default()).await,
         Protocol::Ipmi => ipmi::serve(device, address, bmc(&planned.settings)).await,
         _ => Err(io::Error::other("this protocol is not simulated yet")),
