@@ -1,17 +1,22 @@
 //! ESPHome switches, over the REST API of `web_server:` or the native API of `api:`.
 
+mod native;
 mod plug;
 mod web;
+
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use self::native::{Native, PreSharedKey, Refusal};
 use self::plug::Wanted;
 use self::web::Web;
 use crate::deadline::Deadline;
-use crate::device::{FenceDevice, Label, Session};
+use crate::device::{FenceDevice, Label, Readback, Session};
 use crate::error::{Error, Result};
 use crate::method::Method;
 use crate::options::{Kind, OptionSpec, Settings};
@@ -49,19 +54,37 @@ pub(crate) fn device(settings: &Settings) -> Result<Box<dyn FenceDevice>> {
     let wanted = Wanted::from_settings(settings)?;
     let key = encryption_key(settings)?;
     let transport = settings.text("transport").unwrap_or("auto");
-    if transport == "native" || key.is_some() {
-        return Err(Error::unsupported(
-            "the native API is not built yet; use transport=web",
-        ));
-    }
-    let endpoint = Endpoint::from_settings(settings, web::PORT)?;
+    let (encrypted, has_login) = (
+        key.is_some(),
+        settings.has("username") || settings.has("password"),
+    );
+    let web = || Web::from_settings(settings, &wanted);
+    let native = |key| Native::from_settings(settings, &wanted, key);
+    let (way, port) = match transport {
+        "native" => (Way::Native(native(key)?), native::PORT),
+        "web" => (Way::Web(web()?), web::PORT),
+        // A key must never be got round by falling back to plaintext.
+        _ if encrypted => (Way::Native(native(key)?), native::PORT),
+        // Only REST knows of user names and passwords.
+        _ if has_login => (Way::Web(web()?), web::PORT),
+        _ => {
+            let either = Way::Either {
+                native: native(None)?,
+                web: web()?,
+                found: OnceLock::new(),
+            };
+            (either, native::PORT)
+        }
+    };
+    let endpoint = Endpoint::from_settings(settings, port)?;
     Ok(Box::new(Esphome {
         label: Label {
             method: Method::Esphome,
-            address: endpoint.shown(web::PORT),
+            address: endpoint.shown(port),
             plug: wanted.text().map(str::to_owned),
         },
-        web: Web::from_settings(settings, &wanted)?,
+        encrypted,
+        way,
     }))
 }
 
@@ -69,7 +92,7 @@ pub(crate) fn device(settings: &Settings) -> Result<Box<dyn FenceDevice>> {
 ///
 /// # Errors
 /// [`Error::Config`] when it is not base64 of 32 bytes, or given for REST, which cannot use it.
-fn encryption_key(settings: &Settings) -> Result<Option<Zeroizing<[u8; 32]>>> {
+fn encryption_key(settings: &Settings) -> Result<Option<PreSharedKey>> {
     let Some(text) = settings.secret("encryption_key") else {
         return Ok(None);
     };
@@ -96,11 +119,76 @@ fn encryption_key(settings: &Settings) -> Result<Option<Zeroizing<[u8; 32]>>> {
     Ok(Some(Zeroizing::new(key)))
 }
 
+/// Watts to one of a unit of power; a sensor without a unit is taken to show watts.
+fn watts_of_unit(unit: &str) -> Option<f64> {
+    match unit {
+        "" | "W" => Some(1.0),
+        "kW" => Some(1000.0),
+        "mW" => Some(0.001),
+        _ => None,
+    }
+}
+
 /// One ESPHome device.
 #[derive(Debug)]
 struct Esphome {
     label: Label,
-    web: Web,
+    /// Both sides prove that they know the key, and no message can be replayed.
+    encrypted: bool,
+    way: Way,
+}
+
+/// By which API the device is reached.
+#[derive(Debug)]
+enum Way {
+    Native(Native),
+    Web(Web),
+    /// Whichever answers; remembered, so that a port that swallows everything costs time once only.
+    Either {
+        native: Native,
+        web: Web,
+        found: OnceLock<Api>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Api {
+    Native,
+    Web,
+}
+
+/// How long the native API may take to answer before REST is tried.
+const PROBE: Duration = Duration::from_secs(1);
+
+impl Esphome {
+    /// Finds out which API the device has.
+    async fn find(
+        &self,
+        native: &Native,
+        web: &Web,
+        found: &OnceLock<Api>,
+        deadline: Deadline,
+    ) -> Result<Box<dyn Session>> {
+        let refused = match native.open(deadline.capped(PROBE)).await {
+            Ok(session) => {
+                log::info!("{}: reached by the native API, without encryption", self.label);
+                let _ = found.set(Api::Native);
+                return Ok(Box::new(session));
+            }
+            Err(Refusal::NotForUs(error)) => error,
+            Err(Refusal::Failed(error @ (Error::Unreachable { .. } | Error::Timeout { .. }))) => error,
+            Err(Refusal::Failed(error)) => return Err(error),
+        };
+        if !web.is_reachable(deadline).await {
+            return Err(refused);
+        }
+        log::info!(
+            "{}: reached by REST, as the native API is not usable: {refused}",
+            self.label
+        );
+        let _ = found.set(Api::Web);
+        Ok(Box::new(web.open(deadline).await?))
+    }
 }
 
 #[async_trait]
@@ -109,8 +197,24 @@ impl FenceDevice for Esphome {
         &self.label
     }
 
+    fn readback(&self) -> Readback {
+        if self.encrypted {
+            Readback::SameSession
+        } else {
+            Readback::NewConnection
+        }
+    }
+
     async fn connect(&self, deadline: Deadline) -> Result<Box<dyn Session>> {
-        Ok(Box::new(self.web.open(deadline).await?))
+        match &self.way {
+            Way::Native(native) => Ok(Box::new(native.open(deadline).await?)),
+            Way::Web(web) => Ok(Box::new(web.open(deadline).await?)),
+            Way::Either { native, web, found } => match found.get() {
+                Some(Api::Native) => Ok(Box::new(native.open(deadline).await?)),
+                Some(Api::Web) => Ok(Box::new(web.open(deadline).await?)),
+                None => self.find(native, web, found, deadline).await,
+            },
+        }
     }
 }
 

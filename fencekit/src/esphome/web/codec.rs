@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::esphome::plug::{Name, is_object_id_of, object_id};
+use crate::esphome::watts_of_unit;
 use crate::identity::Identity;
 use crate::power::{Observation, PowerState};
 use crate::transport::http::excerpt;
@@ -97,6 +98,8 @@ struct Entity {
     state: Option<Value>,
     #[serde(default)]
     assumed_state: Option<Value>,
+    #[serde(default)]
+    uom: Option<Value>,
 }
 
 impl Entity {
@@ -170,16 +173,26 @@ pub(super) fn switch_state(body: &[u8], asked: &Name) -> Result<Observation> {
     }
 }
 
-/// The value of a sensor out of a reply.
+/// Watts out of a reply about a power sensor.
 ///
 /// # Errors
-/// [`Error::Protocol`] when the reply is not about this sensor, or has no finite number.
-pub(super) fn sensor_value(body: &[u8], asked: &Name) -> Result<f64> {
+/// [`Error::Protocol`] when the reply is not about this sensor, or has no finite number; [`Error::Config`] when it
+/// measures something else: a reading in another unit could be taken for a small one.
+pub(super) fn watts(body: &[u8], asked: &Name) -> Result<f64> {
     let entity = Entity::read(body, Domain::Sensor, asked)?;
+    let unit = entity.uom.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let watts = watts_of_unit(unit).ok_or_else(|| {
+        Error::config(
+            "power_sensor",
+            format!("\"{}\" measures in {}", asked.as_str(), excerpt(unit)),
+            "name a sensor that measures in W or kW",
+        )
+    })?;
     entity
         .value
         .as_ref()
         .and_then(Value::as_f64)
+        .map(|number| number * watts)
         .filter(|number| number.is_finite())
         .ok_or_else(|| {
             Error::protocol(format!(

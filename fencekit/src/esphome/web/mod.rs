@@ -47,6 +47,11 @@ impl Web {
         Ok(web)
     }
 
+    /// Whether something listens there.
+    pub(super) async fn is_reachable(&self, deadline: Deadline) -> bool {
+        self.endpoint.connect(self.steps, deadline).await.is_ok()
+    }
+
     /// A client with connections of its own. Nothing is sent yet: the first request finds out whether the device is
     /// there and which login it wants.
     pub(super) async fn open(&self, deadline: Deadline) -> Result<WebSession<HttpClient>> {
@@ -216,7 +221,7 @@ impl<E: Exchange> Session for WebSession<E> {
                 self.power_sensor.as_str()
             )));
         };
-        codec::sensor_value(&reply.body, &self.power_sensor).map(PowerReading::of_watts)
+        codec::watts(&reply.body, &self.power_sensor).map(PowerReading::of_watts)
     }
 
     async fn findings(&mut self, _deadline: Deadline) -> Result<Vec<Finding>> {

@@ -72,7 +72,7 @@ fn captured_sensors_are_read() {
             .collect();
         assert!(!readings.is_empty());
         for reply in readings {
-            assert_eq!(sensor_value(reply.body.as_bytes(), &name("Power")).unwrap(), 87.5);
+            assert_eq!(watts(reply.body.as_bytes(), &name("Power")).unwrap(), 87.5);
         }
     }
 }
@@ -156,8 +156,17 @@ fn a_doubled_field_or_a_cut_body_is_an_error() {
 fn a_sensor_without_a_number_has_no_reading() {
     for value in [r#","value":null"#, r#","value":"NaN""#, r#","state":"NA""#, ""] {
         let body = format!(r#"{{"id":"sensor/Power"{value}}}"#);
-        assert!(sensor_value(body.as_bytes(), &name("Power")).is_err(), "{body}");
+        assert!(watts(body.as_bytes(), &name("Power")).is_err(), "{body}");
     }
+}
+
+#[test]
+fn a_reading_in_another_unit_is_never_taken_for_watts() {
+    let reply = |unit: &str| format!(r#"{{"id":"sensor/Power","value":0.25,"uom":"{unit}"}}"#);
+    let of = |unit: &str| watts(reply(unit).as_bytes(), &name("Power"));
+    assert_eq!(of("W").unwrap(), 0.25);
+    assert_eq!(of("kW").unwrap(), 250.0);
+    assert!(of("A").unwrap_err().to_string().starts_with("power_sensor: "));
 }
 
 #[test]
@@ -220,7 +229,7 @@ proptest! {
     #[test]
     fn hostile_bodies_do_not_panic_and_are_never_off(body in prop::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(!matches!(switch_state(&body, &name("Relay")), Ok(Off | On)));
-        let _ = sensor_value(&body, &name("Power"));
+        let _ = watts(&body, &name("Power"));
         let _ = has_identity(&body);
         let _ = identity(&body);
     }
