@@ -31,11 +31,13 @@
 #![allow(clippy::expect_used, clippy::panic)]
 #![forbid(unsafe_code)]
 
+mod esphome;
 mod network;
 mod place;
 mod private;
 mod process;
 
+pub use esphome::{ESPHOME_KEY, ESPHOME_PORT, Firmware};
 pub use network::{free_tcp_port, free_udp_port, wait_for_tcp};
 pub use place::{
     agent, agents_dir, esphome_bin, fencekit_bin, interop_dir, missing, namespaces, npm_dir, npm_package,

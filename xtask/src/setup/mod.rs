@@ -2,6 +2,7 @@
 
 mod debian;
 mod esphome;
+mod firmware;
 pub(crate) mod lists;
 mod npm;
 mod python;
@@ -57,6 +58,11 @@ const PARTS: &[Part] = &[
         name: "esphome",
         need: esphome::need,
         install: esphome::install,
+    },
+    Part {
+        name: "esphome-firmware",
+        need: firmware::need,
+        install: firmware::install,
     },
 ];
 
