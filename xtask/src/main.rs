@@ -9,6 +9,7 @@ mod exec;
 mod proc_tree;
 mod report;
 mod setup;
+mod spdx;
 mod steps;
 mod tally;
 

@@ -1,5 +1,6 @@
 //! The steps of the test, in order.
 
+mod deps;
 mod interop;
 mod rust;
 mod scripts;
@@ -40,45 +41,17 @@ const fn step(
 }
 
 /// A new step goes here; it returns counts, and reads them from its runner with [`Tally`].
+#[rustfmt::skip]
 const STEPS: &[Step] = &[
-    step("setup", 15, setup::run, "install what the tests need"),
-    step("format", 2, rust::format, "rustfmt"),
-    step(
-        "clippy",
-        10,
-        rust::clippy,
-        "clippy on everything, warnings are errors",
-    ),
-    step(
-        "docs",
-        10,
-        rust::docs,
-        "the documentation builds without warnings",
-    ),
-    step(
-        "test",
-        15,
-        rust::test,
-        "unit, documentation, integration and conformance tests",
-    ),
-    step(
-        "features",
-        10,
-        rust::features,
-        "each feature of the core builds alone",
-    ),
-    step(
-        "interop",
-        15,
-        interop::run_all,
-        "against devices and clients that others wrote",
-    ),
-    step(
-        "scripts",
-        2,
-        scripts::shellcheck,
-        "shellcheck on every shell script",
-    ),
+    step("setup",    15, setup::run,          "install what the tests need"),
+    step("format",    2, rust::format,        "rustfmt"),
+    step("clippy",   10, rust::clippy,        "clippy on everything, warnings are errors"),
+    step("deps",      5, deps::check,         "licences and sources of what the project depends on"),
+    step("docs",     10, rust::docs,          "the documentation builds without warnings"),
+    step("test",     15, rust::test,          "unit, documentation, integration and conformance tests"),
+    step("features", 10, rust::features,      "each feature of the core builds alone"),
+    step("interop",  15, interop::run_all,    "against devices and clients that others wrote"),
+    step("scripts",   2, scripts::shellcheck, "shellcheck on every shell script"),
 ];
 
 /// Whether there is a step of this name.
