@@ -79,8 +79,6 @@ pub(crate) enum Verb {
     Post,
     Put,
     Patch,
-    Delete,
-    Head,
 }
 
 impl Verb {
@@ -90,8 +88,6 @@ impl Verb {
             Self::Post => "POST",
             Self::Put => "PUT",
             Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-            Self::Head => "HEAD",
         }
     }
 }
@@ -388,3 +384,7 @@ fn failure(doing: &str, cause: reqwest::Error) -> Error {
     }
     Error::protocol(format!("{doing}: {text}")).caused_by(cause)
 }
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;
