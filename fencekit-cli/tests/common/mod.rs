@@ -95,7 +95,7 @@ pub(crate) fn command(agent: &str) -> Command {
 pub(crate) struct Call {
     agent: &'static str,
     options: Vec<(String, String)>,
-    environment: Vec<(&'static str, &'static str)>,
+    environment: Vec<(String, String)>,
 }
 
 pub(crate) fn call(agent: &'static str) -> Call {
@@ -121,7 +121,14 @@ impl Call {
 
     /// As Pacemaker's fencer runs it.
     pub(crate) fn under_pacemaker(mut self) -> Self {
-        self.environment.push(("PCMK_service", "pacemaker-fenced"));
+        self.environment
+            .push(("PCMK_service".into(), "pacemaker-fenced".into()));
+        self
+    }
+
+    /// With a variable in its environment.
+    pub(crate) fn in_environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -161,7 +168,7 @@ impl Call {
 
     pub(crate) fn command(&self) -> Command {
         let mut command = command(self.agent);
-        command.envs(self.environment.iter().copied());
+        command.envs(self.environment.iter().cloned());
         command
     }
 
