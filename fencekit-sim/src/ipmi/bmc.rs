@@ -176,7 +176,13 @@ impl Bmc {
             stage: Stage::Opened,
         });
         let told = self.spec.answers_with_suite.and_then(algorithms).unwrap_or(asked);
-        let mut answer = vec![*tag, 0, *level, 0];
+        // Level 0 asks for the highest.
+        let level = if *level == 0 {
+            self.spec.privilege_limit
+        } else {
+            *level
+        };
+        let mut answer = vec![*tag, 0, level, 0];
         answer.extend(console);
         answer.extend(bmc.to_le_bytes());
         for (kind, algorithm) in (0u8..).zip([told.authentication, told.integrity, told.confidentiality]) {

@@ -133,12 +133,11 @@ impl Handshake {
             return Outcome::Dropped("its Open Session Response is cut short");
         };
         if opened.algorithms != self.suite.algorithms() {
+            let [authentication, integrity, confidentiality] = opened.algorithms;
             return Outcome::Failed(Error::protocol(format!(
-                "the BMC was asked for {} and answers with other algorithms ({:?} in place of {:?}): a downgrade; \
-                 nothing was sent to it",
+                "the BMC was asked for {} and answers with other algorithms ({authentication}/{integrity}/\
+                 {confidentiality}): a downgrade, and refused. If the BMC has one suite only, set cipher to it",
                 self.suite,
-                opened.algorithms,
-                self.suite.algorithms()
             )));
         }
         if opened.bmc == 0 {

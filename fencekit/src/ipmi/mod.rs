@@ -1,6 +1,7 @@
 //! BMCs over IPMI 2.0 (RMCP+), without ipmitool.
 //!
 //! - [`Bmc`]: the fence device, over one UDP socket for each session.
+//! - [`fleet`]: many BMCs at once.
 //! - [`machine`]: the session itself, without sockets and clock.
 //!
 //! Every session proves in both directions that its sides know the password, and every answer that counts is
@@ -16,6 +17,7 @@ mod config;
 mod crypto;
 mod dcmi;
 mod device;
+pub mod fleet;
 mod guid;
 mod handshake;
 mod lan;

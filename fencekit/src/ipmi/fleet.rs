@@ -1,0 +1,375 @@
+//! Many BMCs at once: thousands of sessions over a few sockets, on one thread and in bounded memory.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use tokio::net::UdpSocket;
+
+use super::chassis;
+use super::device::{Bmc, inspection, refusal};
+use super::lan::{Answer, Verdict};
+use super::link::now;
+use super::machine::{Event, Machine, Seed};
+use crate::deadline::Deadline;
+use crate::device::Inspection;
+use crate::error::{Error, Result};
+
+/// Sessions at a time. Each has at most one packet under way, so that the sockets' buffers hold all answers.
+const SESSIONS: usize = 1024;
+/// Sockets of an address family. A handshake that begins again moves on to the next one.
+const SOCKETS: usize = 8;
+/// Name look-ups at a time; each takes a thread.
+const LOOKUPS: usize = 8;
+/// Packets taken from one socket before the others have their turn.
+const AT_A_TIME: usize = 64;
+/// Longer than any answer that counts; what is cut off here does not parse.
+const LONGEST_PACKET: usize = 1024;
+
+/// The power state of many BMCs, each by one session of its own, in the order of `bmcs`.
+///
+/// A BMC that fails does not hold the others up. Each may be silent for as long as its `login_timeout` and
+/// `shell_timeout` say, and none is waited for past the deadline, apart from a goodbye of less than half a second. The
+/// identity in an inspection is the BMC's GUID; comparing it with the expected one is the caller's.
+pub async fn statuses(bmcs: &[Bmc], deadline: Deadline) -> Vec<Result<Inspection>> {
+    let mut outcomes = Vec::with_capacity(bmcs.len());
+    outcomes.resize_with(bmcs.len(), || None);
+    let mut fleet = Fleet {
+        bmcs,
+        deadline,
+        outcomes,
+        addresses: Vec::new(),
+        waiting: (0..bmcs.len()).collect(),
+        behind: HashMap::new(),
+        sockets: Vec::new(),
+        seats: Vec::new(),
+        free: Vec::new(),
+        seat_of: HashMap::new(),
+        next_timer: None,
+    };
+    fleet.resolve().await;
+    fleet.run().await;
+    fleet
+        .outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap_or_else(|| Err(never_had_its_turn())))
+        .collect()
+}
+
+fn never_had_its_turn() -> Error {
+    Error::Timeout {
+        doing: "waiting for its turn among many BMCs".to_owned(),
+        waited: Duration::ZERO,
+        source: None,
+    }
+}
+
+/// A session under way.
+struct Seat {
+    bmc: usize,
+    peer: SocketAddr,
+    socket: usize,
+    machine: Machine,
+    /// The outcome is noted; only the goodbye is left.
+    settled: bool,
+}
+
+struct Fleet<'a> {
+    bmcs: &'a [Bmc],
+    deadline: Deadline,
+    outcomes: Vec<Option<Result<Inspection>>>,
+    /// What is left to try of each BMC.
+    addresses: Vec<VecDeque<SocketAddr>>,
+    waiting: VecDeque<usize>,
+    /// BMCs that wait for another session with the same address to end: one at a time for each.
+    behind: HashMap<SocketAddr, VecDeque<usize>>,
+    sockets: Vec<UdpSocket>,
+    seats: Vec<Option<Seat>>,
+    free: Vec<usize>,
+    seat_of: HashMap<SocketAddr, usize>,
+    /// No timer is due before this.
+    next_timer: Option<Instant>,
+}
+
+impl Fleet<'_> {
+    async fn resolve(&mut self) {
+        let deadline = self.deadline;
+        let mut found = futures_util::stream::iter(self.bmcs)
+            .map(|bmc| bmc.endpoint().resolve(deadline))
+            .buffered(LOOKUPS);
+        while let Some(addresses) = found.next().await {
+            let at = self.addresses.len();
+            let addresses = addresses.unwrap_or_else(|error| {
+                if let Some(outcome) = self.outcomes.get_mut(at) {
+                    *outcome = Some(Err(error));
+                }
+                Vec::new()
+            });
+            self.addresses.push(addresses.into());
+        }
+    }
+
+    async fn run(&mut self) {
+        let mut buffer = [0; LONGEST_PACKET];
+        loop {
+            self.admit().await;
+            if self.seat_of.is_empty() {
+                return;
+            }
+            if !self.receive(&mut buffer) {
+                self.wait().await;
+            }
+            self.fire_timers();
+        }
+    }
+
+    /// Gives free seats to those who wait.
+    async fn admit(&mut self) {
+        while self.seat_of.len() < SESSIONS
+            && let Some(bmc) = self.waiting.pop_front()
+        {
+            let Some(peer) = self.addresses.get_mut(bmc).and_then(VecDeque::pop_front) else {
+                continue;
+            };
+            if self.seat_of.contains_key(&peer) {
+                if let Some(addresses) = self.addresses.get_mut(bmc) {
+                    addresses.push_front(peer);
+                }
+                self.behind.entry(peer).or_default().push_back(bmc);
+                continue;
+            }
+            if let Err(error) = self.seat(bmc, peer).await {
+                self.note(bmc, Err(error));
+            }
+        }
+    }
+
+    async fn seat(&mut self, bmc: usize, peer: SocketAddr) -> Result<()> {
+        if self.deadline.expired() {
+            return Err(never_had_its_turn());
+        }
+        let socket = self.socket_for(peer, bmc).await?;
+        let Some(config) = self.bmcs.get(bmc).map(|bmc| Arc::clone(bmc.config())) else {
+            return Ok(());
+        };
+        let now = now();
+        let mut machine = Machine::new(config, now);
+        machine.start(Seed::from_os()?, self.deadline.instant().into_std(), now);
+        let seat = Seat {
+            bmc,
+            peer,
+            socket,
+            machine,
+            settled: false,
+        };
+        let at = match self.free.pop() {
+            Some(at) => at,
+            None => {
+                self.seats.push(None);
+                self.seats.len() - 1
+            }
+        };
+        if let Some(place) = self.seats.get_mut(at) {
+            *place = Some(seat);
+        }
+        self.seat_of.insert(peer, at);
+        self.pump(at);
+        Ok(())
+    }
+
+    /// One of the sockets of the peer's family; they are opened when first needed.
+    async fn socket_for(&mut self, peer: SocketAddr, turn: usize) -> Result<usize> {
+        let fits = |socket: &UdpSocket| {
+            socket
+                .local_addr()
+                .is_ok_and(|local| local.is_ipv4() == peer.is_ipv4())
+        };
+        let first = match self.sockets.iter().position(fits) {
+            Some(first) => first,
+            None => {
+                let any: SocketAddr = match peer {
+                    SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+                    SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+                };
+                let mut opened = Vec::with_capacity(SOCKETS);
+                for _ in 0..SOCKETS {
+                    let socket = UdpSocket::bind(any).await;
+                    opened.push(socket.map_err(|cause| Error::io("opening a UDP socket", cause))?);
+                }
+                self.sockets.append(&mut opened);
+                self.sockets.len() - SOCKETS
+            }
+        };
+        Ok(first + turn % SOCKETS)
+    }
+
+    /// Takes what has arrived; false when there was nothing.
+    fn receive(&mut self, buffer: &mut [u8]) -> bool {
+        let mut any = false;
+        for socket in 0..self.sockets.len() {
+            for _ in 0..AT_A_TIME {
+                let Some(received) = self
+                    .sockets
+                    .get(socket)
+                    .map(|socket| socket.try_recv_from(buffer))
+                else {
+                    break;
+                };
+                let Ok((len, from)) = received else { break };
+                any = true;
+                self.hand_in(socket, from, buffer.get(..len).unwrap_or_default());
+            }
+        }
+        any
+    }
+
+    /// A packet counts for the session with its sender, when it came to the port that the session uses now.
+    fn hand_in(&mut self, socket: usize, from: SocketAddr, packet: &[u8]) {
+        let Some(at) = self.seat_of.get(&from).copied() else {
+            return;
+        };
+        if let Some(Some(seat)) = self.seats.get_mut(at)
+            && seat.socket == socket
+        {
+            seat.machine.handle(packet, now());
+            self.pump(at);
+        }
+    }
+
+    async fn wait(&mut self) {
+        let readable = poll_fn(|context| {
+            let ready = self
+                .sockets
+                .iter()
+                // Each of them, so that each wakes this task.
+                .filter(|socket| socket.poll_recv_ready(context).is_ready())
+                .count();
+            if ready > 0 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let until = self
+            .next_timer
+            .unwrap_or_else(|| self.deadline.instant().into_std());
+        let _ = tokio::time::timeout_at(until.into(), readable).await;
+    }
+
+    fn fire_timers(&mut self) {
+        let now = now();
+        if self.next_timer.is_none_or(|timer| now < timer) {
+            return;
+        }
+        self.next_timer = None;
+        for at in 0..self.seats.len() {
+            if let Some(Some(seat)) = self.seats.get_mut(at) {
+                seat.machine.handle_timeout(now);
+                self.pump(at);
+            }
+        }
+    }
+
+    /// Sends what a machine wants sent and acts on what happened.
+    fn pump(&mut self, at: usize) {
+        loop {
+            let Some(Some(seat)) = self.seats.get_mut(at) else {
+                return;
+            };
+            let mut failed = None;
+            if let Some(packet) = seat.machine.poll_transmit()
+                && let Some(socket) = self.sockets.get(seat.socket)
+            {
+                match socket.try_send_to(packet, seat.peer) {
+                    // A full buffer loses the packet, as a network does; it goes out again.
+                    Err(cause) if cause.kind() != std::io::ErrorKind::WouldBlock => failed = Some(cause),
+                    _ => {}
+                }
+            }
+            let event = match failed {
+                Some(cause) => Some(Event::Failed(Error::io(
+                    &format!("sending to {}", seat.peer),
+                    cause,
+                ))),
+                None => seat.machine.poll_event(),
+            };
+            let Some(event) = event else {
+                let timer = seat.machine.poll_timeout();
+                self.next_timer = [self.next_timer, timer].into_iter().flatten().min();
+                return;
+            };
+            if !self.react(at, event) {
+                return;
+            }
+        }
+    }
+
+    /// Acts on an event; false when the seat is free again.
+    fn react(&mut self, at: usize, event: Event) -> bool {
+        let deadline = self.deadline.instant().into_std();
+        let Some(Some(seat)) = self.seats.get_mut(at) else {
+            return false;
+        };
+        match event {
+            Event::StartAgain => match Seed::from_os() {
+                Ok(seed) => {
+                    // A new source port: the next socket of the same family.
+                    seat.socket = seat.socket / SOCKETS * SOCKETS + (seat.socket + 1) % SOCKETS;
+                    seat.machine.start(seed, deadline, now());
+                }
+                Err(error) => self.settle(at, Err(error)),
+            },
+            Event::Ready => seat.machine.request(chassis::status(), deadline, now()),
+            Event::Answered(answer) => {
+                let outcome = read(&answer, seat.machine.guid());
+                self.settle(at, outcome);
+            }
+            Event::Failed(error) if !seat.settled => self.settle(at, Err(error)),
+            Event::Failed(_) | Event::Closed => {
+                self.leave(at);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Notes a session's outcome and says goodbye.
+    fn settle(&mut self, at: usize, outcome: Result<Inspection>) {
+        if let Some(Some(seat)) = self.seats.get_mut(at) {
+            seat.settled = true;
+            seat.machine.close(now());
+            let bmc = seat.bmc;
+            self.note(bmc, outcome);
+        }
+    }
+
+    /// Notes a BMC's outcome, unless it has another address to try.
+    fn note(&mut self, bmc: usize, outcome: Result<Inspection>) {
+        let again = outcome.as_ref().is_err_and(Error::is_transient)
+            && self.addresses.get(bmc).is_some_and(|left| !left.is_empty())
+            && !self.deadline.expired();
+        if again {
+            self.waiting.push_back(bmc);
+        } else if let Some(place) = self.outcomes.get_mut(bmc) {
+            place.get_or_insert(outcome);
+        }
+    }
+
+    fn leave(&mut self, at: usize) {
+        let Some(seat) = self.seats.get_mut(at).and_then(Option::take) else {
+            return;
+        };
+        self.free.push(at);
+        self.seat_of.remove(&seat.peer);
+        if let Some(next) = self.behind.get_mut(&seat.peer).and_then(VecDeque::pop_front) {
+            self.waiting.push_front(next);
+        }
+    }
+}
+
+fn read(answer: &Answer, guid: Option<[u8; 16]>) -> Result<Inspection> {
+    match answer.verdict() {
+        Verdict::Success => Ok(inspection(&answer.data, guid)),
+        _ => Err(refusal("reading the chassis status", answer)),
+    }
+}
