@@ -187,3 +187,46 @@ fn a_place_that_cannot_be_had_is_named_with_what_to_do() {
         );
     }
 }
+
+/// Everything that a cluster file can say is played, and fenced by what reads the same file.
+#[test]
+fn every_method_is_simulated_as_the_file_has_it() {
+    let written = file(
+        "stonith_nodes:
+  bmc: {method: ipmi, ip: 127.0.0.1, port: 0, user: admin, password: sesame1, identity: 44454c4c-0010-4b30-8035-b7c04f4d3132}
+  kasa: {method: kasa, ip: 127.0.0.1, port: 0, identity: \"50:c7:bf:00:00:77\"}
+  tapo: {method: kasa, ip: 127.0.0.1, port: 0, user: me@example.org, password: sesame2}
+  relay-1: {method: tasmota, ip: 127.0.0.1, port: 0, password: sesame3, plug: 1}
+  relay-2: {method: tasmota, ip: 127.0.0.1, port: 0, password: sesame3, plug: 2}
+  web: {method: esphome, ip: 127.0.0.1, port: 0, switch_name: Rack Relay, user: admin, password: sesame4}
+  http: {method: http, ip: 127.0.0.1, port: 0, power_on_url: /on, power_off_url: /off?now=1, status_url: /state, status_on_regex: ON, status_off_regex: OFF}
+",
+    );
+    let mut sim = Sim::start(&written, &[]);
+    let mut text = std::fs::read_to_string(&written.path).unwrap();
+    for _ in 0..7 {
+        let line = sim.line();
+        let (node, port) = (line["node"].as_str().unwrap(), line["port"].as_u64().unwrap());
+        let entry = format!("  {node}: {{");
+        let start = text.find(&entry).unwrap();
+        let rest = text.split_off(start);
+        text.push_str(&rest.replacen("port: 0", &format!("port: {port}"), 1));
+    }
+    let at_ports = file(&text);
+    let document = json(&run(&at_ports, &["status", "--json"]));
+    for node in document["nodes"].as_array().unwrap() {
+        assert_eq!(node["power"], "on", "{node}");
+        let name = node["node"].as_str().unwrap();
+        let off = run(&at_ports, &["off", name]);
+        assert_eq!(code(&off), 0, "{}{}", stdout(&off), stderr(&off));
+        let behind = sim.tell(name);
+        assert_eq!(behind["devices"][0]["relay"], "off", "{behind}");
+    }
+    let sesame = file(&text.replace("sesame", "simsim"));
+    let document = json(&run(&sesame, &["status", "--json"]));
+    for node in document["nodes"].as_array().unwrap() {
+        let has_password = !matches!(node["node"].as_str().unwrap(), "kasa" | "http");
+        let expected = if has_password { "unknown" } else { "off" };
+        assert_eq!(node["power"], expected, "{node}");
+    }
+}

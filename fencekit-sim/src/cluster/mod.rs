@@ -14,8 +14,9 @@ pub use plan::{Feed, Planned, Protocol, onto_loopback, plan};
 
 use crate::device::Device;
 use crate::esphome::{self, WebFirmware};
+use crate::http_outlet::{self, Firmware};
 use crate::ipmi::{self, BmcSpec};
-use crate::kasa;
+use crate::kasa::{self, Dialect, KlapVersion};
 use crate::tasmota;
 use crate::wire::Running;
 
@@ -114,7 +115,7 @@ impl CannotListen {
 pub async fn serve(planned: Planned) -> Result<Simulated, CannotListen> {
     match start(&planned).await {
         Ok(running) => Ok(Simulated {
-            method: planned.settings.method(),
+            method: planned.method(),
             running,
             feeds: planned.feeds,
         }),
@@ -128,6 +129,14 @@ async fn start(planned: &Planned) -> io::Result<Running> {
     let address = places.next().ok_or(io::ErrorKind::NotFound)?;
     match planned.protocol {
         Protocol::KasaXor => kasa::serve_xor(device, address).await,
+        Protocol::KasaKlap => kasa::serve_klap(device, address, KlapVersion::V2, Dialect::Smart).await,
+        Protocol::Http => {
+            let firmware = Firmware {
+                routes: planned.routes().map_err(io::Error::other)?,
+                ..Firmware::default()
+            };
+            http_outlet::serve_with(device, address, firmware).await
+        }
         Protocol::Tasmota => tasmota::serve(device, address).await,
         Protocol::EsphomeWeb => esphome::serve_web(device, address, WebFirmware::default()).await,
         Protocol::Ipmi => ipmi::serve(device, address, bmc(&planned.settings)).await,
@@ -163,6 +172,13 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
             _ => None,
         })
         .collect()
+}
+
+/// A whole URL with another host and port; `None` for a path alone.
+fn moved(url: &str, address: SocketAddr) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let path = rest.find(['/', '?', '#']).and_then(|start| rest.get(start..));
+    Some(format!("{scheme}://{address}{}", path.unwrap_or("/")))
 }
 
 /// All simulated devices of a cluster file.
@@ -210,6 +226,12 @@ impl Fleet {
                 let address = simulated.address();
                 entry.settings.set("ip", &address.ip().to_string())?;
                 entry.settings.set("ipport", &address.port().to_string())?;
+                for option in ["power_on_url", "power_off_url", "status_url"] {
+                    let moved = entry.settings.text(option).and_then(|url| moved(url, address));
+                    if let Some(moved) = moved {
+                        entry.settings.set(option, &moved)?;
+                    }
+                }
                 entry.any_port = false;
             }
         }

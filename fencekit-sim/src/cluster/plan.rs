@@ -6,6 +6,7 @@ use fencekit::cluster::{Cluster, Entry};
 use fencekit::{Error, Method, Result, Settings};
 
 use crate::device::{Outlet, Spec};
+use crate::http_outlet::Routes;
 
 /// The most outlets that a simulated device has.
 const MOST_OUTLETS: usize = 64;
@@ -54,6 +55,18 @@ impl Protocol {
         }
     }
 
+    /// The backend that speaks it.
+    #[must_use]
+    pub fn method(self) -> Method {
+        match self {
+            Self::KasaXor | Self::KasaKlap | Self::KasaAes | Self::KasaTpap => Method::Kasa,
+            Self::Tasmota => Method::Tasmota,
+            Self::EsphomeWeb | Self::EsphomeNative => Method::Esphome,
+            Self::Http => Method::Http,
+            Self::Ipmi => Method::Ipmi,
+        }
+    }
+
     /// The port that such a device listens on when nothing else is said.
     #[must_use]
     pub fn standard_port(self) -> u16 {
@@ -95,16 +108,19 @@ pub struct Planned {
     pub port: u16,
     /// How it is made.
     pub spec: Spec,
-    /// The first entry's options, for what the protocol needs besides.
-    pub settings: Settings,
-    /// Whom it feeds.
+    /// Whom it feeds; one at least.
     pub feeds: Vec<Feed>,
+    /// The first entry's options, for what the protocol needs besides.
+    pub(super) settings: Settings,
+    /// What each feed's entry means by its URLs, where it has any and they can be answered.
+    routes: Vec<Option<Routes>>,
 }
 
 /// The devices that a cluster file describes, in its order.
 ///
 /// # Errors
-/// [`Error::Config`] when a password cannot be read, or entries of one address contradict each other.
+/// [`Error::Config`] when a password cannot be read, entries of one address contradict each other, or no status page
+/// is known that suits an HTTP outlet's expressions.
 pub fn plan(cluster: &Cluster) -> Result<Vec<Planned>> {
     let mut devices: Vec<Planned> = Vec::new();
     for node in &cluster.nodes {
@@ -123,20 +139,37 @@ pub fn plan(cluster: &Cluster) -> Result<Vec<Planned>> {
             }
         }
     }
-    devices.iter_mut().for_each(Planned::place_outlets);
+    for device in &mut devices {
+        device.place_outlets();
+        if device.protocol == Protocol::Http {
+            device.routes()?;
+        }
+    }
     Ok(devices)
 }
 
-fn host(settings: &Settings) -> String {
-    let host = settings.text("ip").unwrap_or_default().trim();
-    host.trim_matches(['[', ']']).to_ascii_lowercase()
-}
-
-fn port(entry: &Entry, settings: &Settings) -> u16 {
-    match settings.integer("ipport") {
+/// Host and port of an entry. An HTTP outlet without `ip` has them in its URLs.
+fn place(entry: &Entry, settings: &Settings) -> (String, u16) {
+    let (host, port) = match settings.text("ip") {
+        Some(ip) => (ip.trim(), settings.integer("ipport")),
+        None => authority(settings.text("status_url").unwrap_or_default()),
+    };
+    let port = match port {
         Some(port) => port,
         None if entry.any_port => 0,
         None => Protocol::of(settings).standard_port(),
+    };
+    (host.trim_matches(['[', ']']).to_ascii_lowercase(), port)
+}
+
+/// Host and port of a whole URL.
+fn authority(url: &str) -> (&str, Option<u16>) {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()),
+        _ => (authority, None),
     }
 }
 
@@ -154,21 +187,48 @@ impl Planned {
             Some(identity) => spec.name = identity.to_owned(),
             None => {}
         }
+        let (host, port) = place(entry, &settings);
         Self {
             protocol: Protocol::of(&settings),
-            host: host(&settings),
-            port: port(entry, &settings),
+            host,
+            port,
             spec,
-            settings,
             feeds: vec![feed],
+            routes: vec![Routes::of_settings(&settings)],
+            settings,
         }
     }
 
     /// Whether the entry names another outlet of this device.
     fn is_of(&self, entry: &Entry, settings: &Settings) -> bool {
-        let same_place = self.host == host(settings) && self.port == port(entry, settings);
+        let (host, port) = place(entry, settings);
         let both_name_outlets = settings.has("plug") && self.settings.has("plug");
-        same_place && self.settings.method() == settings.method() && (self.port != 0 || both_name_outlets)
+        let same_method = self.method() == settings.method();
+        same_method && self.host == host && self.port == port && (port != 0 || both_name_outlets)
+    }
+
+    /// The backend that speaks to it.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        self.protocol.method()
+    }
+
+    /// What each outlet of an HTTP device answers to.
+    pub(super) fn routes(&self) -> Result<Vec<Routes>> {
+        let mut routes: Vec<Routes> = (1..=self.spec.outlets.len()).map(Routes::of_outlet).collect();
+        for (feed, own) in self.feeds.iter().zip(&self.routes) {
+            let own = own.clone().ok_or_else(|| {
+                Error::config(
+                    format!("{}: status_on_regex", feed.node),
+                    "suits no status page that the simulator knows",
+                    "let it match a page as {\"state\": \"on\"}, and status_off_regex one as {\"state\": \"off\"}",
+                )
+            })?;
+            if let Some(route) = routes.get_mut(feed.outlet) {
+                *route = own;
+            }
+        }
+        Ok(routes)
     }
 
     fn join(&mut self, feed: Feed, settings: &Settings) -> Result<()> {
@@ -184,6 +244,7 @@ impl Planned {
             }
         }
         self.feeds.push(feed);
+        self.routes.push(Routes::of_settings(settings));
         Ok(())
     }
 

@@ -138,7 +138,8 @@ pub(super) fn read(
         at,
         path: path.to_owned(),
     };
-    if !placed.entry.settings.has("ip") {
+    let needs_ip = method.option("ip").is_some_and(|spec| spec.required);
+    if needs_ip && !placed.entry.settings.has("ip") {
         return Err(reader.wrong(
             at,
             &format!("{path}.ip"),

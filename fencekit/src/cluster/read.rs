@@ -529,8 +529,10 @@ fn outlet_key(entry: &Entry) -> Option<String> {
         Method::Kasa => 9999,
         Method::Tasmota | Method::Esphome | Method::Http => 80,
     };
+    // An HTTP outlet may be all in its URLs.
     let host = settings
-        .text("ip")?
+        .text("ip")
+        .unwrap_or_default()
         .trim()
         .trim_matches(['[', ']'])
         .to_ascii_lowercase();
