@@ -25,6 +25,20 @@ fn bmc(spec: Spec) -> Served {
     serve(move || fencekit_sim::ipmi::serve(Device::new(spec), loopback(), BmcSpec::default()))
 }
 
+fn http(spec: Spec) -> Served {
+    serve(move || fencekit_sim::http_outlet::serve(Device::new(spec), loopback()))
+}
+
+/// `fence_http` for the simulated outlet.
+fn http_call(number: u8) -> Call {
+    call("fence_http")
+        .with("power_on_url", &format!("/outlet/{number}/on"))
+        .with("power_off_url", &format!("/outlet/{number}/off"))
+        .with("status_url", &format!("/outlet/{number}"))
+        .with("status_on_regex", "\"state\": ?\"on\"")
+        .with("status_off_regex", "\"state\": ?\"off\"")
+}
+
 /// A device and an agent that is set up for its outlet with index `outlet`.
 struct Case {
     what: &'static str,
@@ -81,6 +95,18 @@ fn cases() -> Vec<Case> {
             .with("plug", "2")
             .with("password", "open-sesame-1"),
         1,
+    );
+    add("HTTP outlet", http(Spec::plug("pdu").outlets(2)), http_call(2), 1);
+    add(
+        "HTTP outlet with a password and POST",
+        http(Spec::plug("pdu").credentials("admin", "open-sesame-1")),
+        http_call(1)
+            .with("power_on_method", "POST")
+            .with("power_on_body", "state=on&why=fence")
+            .with("power_off_method", "POST")
+            .with("username", "admin")
+            .with("password", "open-sesame-1"),
+        0,
     );
     add(
         "BMC",
@@ -333,6 +359,20 @@ fn monitor_works_on_a_strip_without_a_plug_and_status_does_not() {
     unnamed.act("status").fails("plug: is missing");
     unnamed.act("off").fails("plug: is missing");
     assert_eq!(strip.device.commands(), []);
+}
+
+#[test]
+fn a_state_that_cannot_be_read_is_a_failure_of_monitor_too() {
+    let outlet = http(Spec::plug("pdu"));
+    let unreadable = http_call(1)
+        .at(outlet.address)
+        .with("status_on_regex", "ENABLED")
+        .with("status_off_regex", "DISABLED");
+    for action in ["status", "monitor", "off", "on"] {
+        let ran = unreadable.clone().with("power_timeout", "1").act(action);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{action}: {ran:?}");
+    }
+    unreadable.act("list-status").is(0, "1,,UNKNOWN\n");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod common;
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use common::{AGENTS, call, command};
@@ -29,6 +30,24 @@ fn metadata_is_the_same_by_every_name_and_form() {
                 "{agent} {action}"
             );
         }
+    }
+}
+
+/// What the metadata says is what the agents take: a change must be meant. `FENCEKIT_ACCEPT=1` writes the files anew.
+#[test]
+fn metadata_changes_only_on_purpose() {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/metadata");
+    for agent in AGENTS {
+        let path = directory.join(format!("{agent}.xml"));
+        let now = metadata(agent);
+        if std::env::var_os("FENCEKIT_ACCEPT").is_some() {
+            std::fs::write(&path, &now).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            now == kept,
+            "{agent}: its metadata changed; if that is meant, run FENCEKIT_ACCEPT=1 cargo test -p fencekit-cli --test agent_metadata"
+        );
     }
 }
 

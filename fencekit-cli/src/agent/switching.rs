@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use fencekit::fence::{Event, MIN_OFF};
 use fencekit::{
-    Confirmation, Deadline, Error, FenceDevice, FenceDeviceExt, Label, Method, Observation, Policy,
+    Confirmation, Deadline, Error, FenceDevice, FenceDeviceExt, Label, Method, Observation, Outlet, Policy,
     PowerState, Result, Settings,
 };
 
@@ -288,39 +288,58 @@ impl Devices {
     /// Whether the device could fence: it answers, takes the login, is who it should be, and shows a state. Pacemaker
     /// asks without a plug, which a strip cannot do without: then all its outlets are asked for.
     async fn monitor(&self, deadline: Deadline) -> Result<Outcome, Failure> {
-        if !self.plugs_are_named
-            && let Some(device) = self.devices.first()
-        {
-            match device.outlets(&self.policy, deadline).await {
-                Ok(outlets) if outlets.is_empty() => {
-                    return Err(failed(
-                        device.as_ref(),
-                        Error::protocol("the device shows no outlet"),
-                    ));
-                }
-                Ok(_) => return Ok(Outcome::Done(String::new())),
-                Err(Error::Unsupported { .. }) => {}
-                Err(error) => return Err(failed(device.as_ref(), error)),
-            }
-        }
+        let mut seen = Vec::new();
         for device in &self.devices {
-            if let Observation::Unknown(reason) = self.look(device.as_ref(), deadline).await? {
-                return Err(self.unknown(reason));
+            let outlets = if self.plugs_are_named {
+                None
+            } else {
+                self.outlets(device.as_ref(), deadline).await?
+            };
+            match outlets {
+                Some(outlets) => seen.extend(outlets.into_iter().map(|outlet| outlet.observation)),
+                None => seen.push(self.look(device.as_ref(), deadline).await?),
             }
         }
-        Ok(Outcome::Done(String::new()))
+        let known = |observation: &Observation| !matches!(observation, Observation::Unknown(_));
+        let enough = if self.plugs_are_named {
+            seen.iter().all(known)
+        } else {
+            // A neighbour on the strip that cannot be read is no reason to give the device up.
+            seen.iter().any(known)
+        };
+        if enough {
+            return Ok(Outcome::Done(String::new()));
+        }
+        let reason = seen.into_iter().find_map(|observation| match observation {
+            Observation::Unknown(reason) => Some(reason),
+            _ => None,
+        });
+        Err(self.unknown(reason.unwrap_or_else(|| "the device shows no outlet".to_owned())))
+    }
+
+    /// All outlets; `None` of a device that has no list.
+    async fn outlets(
+        &self,
+        device: &dyn FenceDevice,
+        deadline: Deadline,
+    ) -> Result<Option<Vec<Outlet>>, Failure> {
+        match device.outlets(&self.policy, deadline).await {
+            Ok(outlets) => Ok(Some(outlets)),
+            Err(Error::Unsupported { .. }) => Ok(None),
+            Err(error) => Err(failed(device, error)),
+        }
     }
 
     /// One line for each outlet. A device without a list succeeds with `N/A`, as fence-agents does: a failure would
     /// make Pacemaker take the device for one that can fence every node.
     async fn list(&self, deadline: Deadline, with_status: bool) -> Result<Outcome, Failure> {
-        let Some(device) = self.devices.first() else {
-            return Ok(done("N/A"));
+        let device = self.devices.first().map(Box::as_ref);
+        let outlets = match device {
+            Some(device) => self.outlets(device, deadline).await?,
+            None => None,
         };
-        let outlets = match device.outlets(&self.policy, deadline).await {
-            Ok(outlets) => outlets,
-            Err(Error::Unsupported { .. }) => return Ok(done("N/A")),
-            Err(error) => return Err(failed(device.as_ref(), error)),
+        let Some(outlets) = outlets else {
+            return Ok(Outcome::Text("N/A".to_owned()));
         };
         let mut lines = String::new();
         for outlet in &outlets {
