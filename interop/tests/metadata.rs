@@ -18,7 +18,7 @@ use fencekit_interop::{agent, fencekit_bin, private_namespaces, required, run, t
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
-/// Every agent of the program.
+/// Every agent of the program; `installs_exactly_these_agents` keeps it true.
 const AGENTS: &[&str] = &[
     "fence_kasa",
     "fence_tasmota",
@@ -29,6 +29,27 @@ const AGENTS: &[&str] = &[
 
 const SCHEMA: &str = "/usr/share/cluster/relaxng/metadata.rng";
 const LIMIT: Duration = Duration::from_secs(10);
+
+#[test]
+fn installs_exactly_these_agents() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = run(
+        Command::new(fencekit_bin())
+            .args(["install-agents", "--dir"])
+            .arg(dir.path()),
+        "",
+        LIMIT,
+    );
+    assert!(out.ok(), "{out}");
+    let mut found: Vec<String> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    found.sort();
+    let mut known = AGENTS.to_vec();
+    known.sort_unstable();
+    assert_eq!(found, known);
+}
 
 #[test]
 fn fits_the_schema_of_fence_agents() {
