@@ -139,9 +139,17 @@ async fn start(planned: &Planned) -> io::Result<Running> {
         }
         Protocol::Tasmota => tasmota::serve(device, address).await,
         Protocol::EsphomeWeb => esphome::serve_web(device, address, WebFirmware::default()).await,
+        Protocol::EsphomeNative => {
+            esphome::serve_native(device, address, native_key(&planned.settings)).await
+        }
         Protocol::Ipmi => ipmi::serve(device, address, bmc(&planned.settings)).await,
         _ => Err(io::Error::other("this protocol is not simulated yet")),
     }
+}
+
+/// The key of an entry's native API; an entry without one gets a device in plaintext.
+fn native_key(settings: &Settings) -> Option<esphome::NativeKey> {
+    esphome::parse_key(settings.secret("encryption_key")?.expose())
 }
 
 /// A BMC with the key and, where it is a GUID, the identity that the entry expects.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::login::{Door, Scheme};
+use super::object_id;
 use crate::device::Device;
 use crate::http::{self, Request, Response};
 use crate::wire::{Running, Wire, listen};
@@ -254,13 +255,4 @@ fn decode(part: &str) -> String {
     percent_encoding::percent_decode_str(part)
         .decode_utf8_lossy()
         .into_owned()
-}
-
-fn object_id(name: &str) -> String {
-    name.chars()
-        .map(|c| match c.to_ascii_lowercase() {
-            c if c.is_ascii_alphanumeric() || c == '-' => c,
-            _ => '_',
-        })
-        .collect()
 }
