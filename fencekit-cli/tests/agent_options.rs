@@ -112,7 +112,7 @@ fn what_was_meant_as_the_action_is_not_passed_over() {
     }
     let address = ["-a", "127.0.0.1", "-u", "9"];
     kasa.with_arguments(&[&address[..], &["status"]].concat())
-        .fails("'status' is none");
+        .fails("action: is missing: 'status' is not read as one");
     let given_too = kasa.with_arguments(&[&address[..], &["status", "-o", "validate-all"]].concat());
     given_too.is(0, "");
     assert_eq!(given_too.err, "WARNING: ignoring the argument 'status'\n");

@@ -125,7 +125,7 @@ impl Given {
         match &self.stray_action {
             Some(what) if !self.values.contains_key("action") => Err(Error::config(
                 "action",
-                format!("was not given, and '{what}' is none"),
+                format!("is missing: '{what}' is not read as one"),
                 "write action=ACTION on stdin or -o ACTION as an argument; the default would be to reboot",
             )),
             _ => Ok(()),

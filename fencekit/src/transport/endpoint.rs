@@ -81,6 +81,17 @@ impl Endpoint {
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
             .unwrap_or(host);
+        // IPv6 addresses have two colons or more.
+        if let Some((name, port)) = host.split_once(':')
+            && port.parse::<u16>().is_ok()
+            && !name.is_empty()
+        {
+            return Err(Error::config(
+                "ip",
+                format!("\"{host}\" carries a port"),
+                format!("write ip={name} and ipport={port}"),
+            ));
+        }
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
         if host.is_empty() || !host.chars().all(fits) {
             return Err(Error::config(
@@ -205,7 +216,22 @@ mod tests {
     fn urls_in_place_of_addresses_are_refused() {
         for host in ["http://10.0.0.1", "10.0.0.1/status", "a b", "user@host"] {
             let error = Endpoint::from_settings(&settings(&[("ip", host)]), 80).unwrap_err();
-            assert!(error.to_string().starts_with("ip: "), "{error}");
+            assert!(error.to_string().contains("is no address"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_port_behind_the_address_is_told_its_place() {
+        let error = Endpoint::from_settings(&settings(&[("ip", "10.0.0.1:9999")]), 80).unwrap_err();
+        assert!(
+            error.to_string().ends_with("write ip=10.0.0.1 and ipport=9999"),
+            "{error}"
+        );
+        for host in ["::1", "[::1]", "fe80::1%eth0"] {
+            assert!(
+                Endpoint::from_settings(&settings(&[("ip", host)]), 80).is_ok(),
+                "{host}"
+            );
         }
     }
 
