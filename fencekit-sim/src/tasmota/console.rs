@@ -90,9 +90,10 @@ impl Tasmota {
             return ERROR.to_owned();
         }
         // A payload that is no state is silently a question.
-        let wanted = match command.number() {
-            Some(0) => Some(false),
-            Some(1) => Some(true),
+        let wanted = |relay: usize| match (command.number(), command.payload.to_ascii_uppercase().as_str()) {
+            (Some(0), _) => Some(false),
+            (Some(1), _) => Some(true),
+            (Some(2), _) | (_, "TOGGLE") => Some(self.device.reported(relay - 1) == Some(false)),
             _ => None,
         };
         let relays = if index == 0 {
@@ -102,7 +103,7 @@ impl Tasmota {
         };
         let mut reply = Map::new();
         for relay in relays {
-            let taken = wanted.filter(|on| self.switch(relay, *on));
+            let taken = wanted(relay).filter(|on| self.switch(relay, *on));
             // The reply repeats a command that was taken, whatever becomes of it.
             let word = match taken {
                 Some(on) if !self.device.faults().no_state => Some(self.settings().word(on).to_owned()),

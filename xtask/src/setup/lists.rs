@@ -80,7 +80,12 @@ pub(crate) const DEBIAN: &[Debian] = &[
 ];
 
 /// Python packages of the venv that the tests share.
-pub(crate) const PYTHON: &[&str] = &["python-kasa==0.12.0", "aioesphomeapi==46.23.0", "pyghmi==1.6.19"];
+pub(crate) const PYTHON: &[&str] = &[
+    "python-kasa==0.12.0",
+    "aioesphomeapi==46.23.0",
+    "pyghmi==1.6.19",
+    "tasmota-http==0.1.0",
+];
 
 /// ESPHome has a venv of its own: it pins other versions of what it shares with the rest.
 pub(crate) const ESPHOME: &[&str] = &[
