@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use fencekit_interop::{Output, required, run, venv_bin};
+use fencekit_interop::{Output, python, required, run, venv_bin, workspace};
 use fencekit_sim::kasa::{Dialect, KlapVersion};
 use fencekit_sim::{Device, Running, Spec, kasa};
 use serde_json::Value;
@@ -107,8 +107,8 @@ fn spec() -> Spec {
     Spec::plug("storage-b").credentials(USER, PASSWORD)
 }
 
-/// How python-kasa is told of a KLAP device.
-fn klap(version: KlapVersion, dialect: Dialect) -> Vec<&'static str> {
+/// How python-kasa is told of a KLAP device: its family and the version of its login.
+fn told(version: KlapVersion, dialect: Dialect) -> (&'static str, &'static str) {
     let family = match dialect {
         Dialect::Iot => "IOT.SMARTPLUGSWITCH",
         Dialect::Smart => "SMART.TAPOPLUG",
@@ -117,17 +117,27 @@ fn klap(version: KlapVersion, dialect: Dialect) -> Vec<&'static str> {
         KlapVersion::V1 => "1",
         KlapVersion::V2 => "2",
     };
-    let mut how = vec!["-e", "klap", "-df", family, "-lv", login];
-    how.extend(["--username", USER, "--password", PASSWORD]);
-    how
+    (family, login)
 }
 
 async fn klap_bench(kasa: PathBuf, spec: Spec, version: KlapVersion, dialect: Dialect) -> Bench {
     let sim = kasa::serve_klap(Device::new(spec), loopback(), version, dialect);
+    let (family, login) = told(version, dialect);
     Bench {
         kasa,
         sim: sim.await.unwrap(),
-        how: klap(version, dialect),
+        how: vec![
+            "-e",
+            "klap",
+            "-df",
+            family,
+            "-lv",
+            login,
+            "--username",
+            USER,
+            "--password",
+            PASSWORD,
+        ],
     }
 }
 
@@ -158,13 +168,35 @@ async fn klap_plugs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn klap_strips() {
-    let kasa = required!(venv_bin("kasa"));
+    let python = required!(python());
     for (version, dialect) in KLAPS {
-        let bench = klap_bench(kasa.clone(), spec().outlets(3), version, dialect).await;
-        bench.kasa(&["device", "off", "--child", "Outlet 2"]);
-        let relays: Vec<_> = (0..3)
-            .map(|outlet| bench.sim.device.relay(outlet).unwrap())
-            .collect();
-        assert_eq!(relays, [true, false, true], "{version:?} {dialect:?}");
+        let sim = kasa::serve_klap(Device::new(spec().outlets(3)), loopback(), version, dialect);
+        let sim = sim.await.unwrap();
+        let (family, login) = told(version, dialect);
+        for (state, relays) in [("off", [true, false, true]), ("on", [true; 3])] {
+            let mut command = Command::new(&python);
+            command
+                .arg(workspace().join("interop/peers/kasa_strip.py"))
+                .args([
+                    &sim.address.port().to_string(),
+                    family,
+                    login,
+                    USER,
+                    PASSWORD,
+                    "Outlet 2",
+                    state,
+                ]);
+            let output = run(&mut command, "", Duration::from_secs(30));
+            assert!(output.ok(), "{version:?} {dialect:?}: {output}");
+            let seen: Value = serde_json::from_str(&output.stdout).unwrap();
+            for (outlet, relay) in relays.iter().enumerate() {
+                assert_eq!(sim.device.relay(outlet), Some(*relay), "{version:?} {dialect:?}");
+                assert_eq!(
+                    seen[format!("Outlet {}", outlet + 1)],
+                    *relay,
+                    "{version:?} {dialect:?}"
+                );
+            }
+        }
     }
 }

@@ -137,7 +137,7 @@ fn components(unit: &Unit, strip: bool) -> Value {
         "iot_cloud",
     ];
     if strip {
-        list.push("control_child");
+        list.extend(["control_child", "child_device"]);
     } else {
         list.push("auto_off");
         list.push("default_states");
