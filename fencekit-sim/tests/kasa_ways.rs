@@ -7,11 +7,12 @@
 
 mod kasa_common;
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fencekit::{Deadline, Error, FenceDeviceExt, Observation};
 use fencekit_sim::kasa::{Quirks, Unit};
-use fencekit_sim::{Faults, Running};
+use fencekit_sim::{Device, Faults, Running, Spec};
 use kasa_common::{LOGIN, Way, backend, is_safe, owned, patient, quick};
 
 /// The options of the owner, with more.
@@ -164,46 +165,71 @@ fn logins() -> impl Iterator<Item = Way> {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_an_authentication_failure_and_no_state() {
+async fn wrong_credentials_are_tried_once_and_are_no_state() {
+    let user = kasa_common::USER;
+    let wrong = [
+        &[("username", user), ("password", "wrong")][..],
+        &[
+            ("username", "owner@example.com"),
+            ("password", kasa_common::PASSWORD),
+        ],
+        &[],
+    ];
     for way in logins() {
-        for transport in [way.transport(), "auto"] {
-            let wrong = [
-                &[("username", kasa_common::USER), ("password", "wrong")][..],
-                &[
-                    ("username", "owner@example.com"),
-                    ("password", kasa_common::PASSWORD),
-                ],
-                &[],
-            ];
-            for options in wrong {
-                let sim = way.serve(owned(1)).await;
-                let options: Vec<_> = options
-                    .iter()
-                    .copied()
-                    .chain([("transport", transport)])
-                    .collect();
-                let device = backend(&sim, &options);
-                let error = device.off_confirmed(&quick(), patient(), &()).await.unwrap_err();
-                assert!(matches!(error, Error::Authentication { .. }), "{way:?}: {error}");
-                assert!(error.to_string().contains("password"), "{way:?}: {error}");
-                assert_eq!(sim.device.commands(), [], "{way:?}");
+        for (options, transport) in wrong
+            .iter()
+            .flat_map(|options| [way.transport(), "auto"].map(|t| (options, t)))
+        {
+            // TPAP has no use for the user's name.
+            if way == Way::Tpap && options.first() == Some(&("username", "owner@example.com")) {
+                continue;
             }
+            let quirks = Quirks::default();
+            let sim = quirky(way, quirks.clone()).await;
+            let options: Vec<_> = options
+                .iter()
+                .copied()
+                .chain([("transport", transport)])
+                .collect();
+            let device = backend(&sim, &options);
+            let error = device.off_confirmed(&quick(), patient(), &()).await.unwrap_err();
+            assert!(matches!(error, Error::Authentication { .. }), "{way:?}: {error}");
+            assert!(error.to_string().contains("password"), "{way:?}: {error}");
+            assert_eq!(sim.device.commands(), [], "{way:?}");
+            let tried = quirks.logins.load(Ordering::Relaxed);
+            assert!(tried <= 1, "{way:?}: the device has seen {tried} logins");
         }
     }
 }
 
 #[tokio::test]
+async fn a_locked_plug_is_left_alone() {
+    let quirks = Quirks {
+        locked_out: true,
+        ..Quirks::default()
+    };
+    let sim = quirky(Way::Tpap, quirks.clone()).await;
+    let error = backend(&sim, &LOGIN)
+        .off_confirmed(&quick(), patient(), &())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Authentication { .. }) && error.to_string().contains("locked"),
+        "{error}"
+    );
+    assert_eq!(quirks.logins.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
 async fn a_plug_that_was_never_set_up_is_switched_without_credentials() {
-    for way in logins() {
-        let sim = way
-            .serve(fencekit_sim::Device::new(fencekit_sim::Spec::plug("new")))
-            .await;
-        for options in [&[][..], &LOGIN] {
-            if matches!(way, Way::Klap(..)) || options.is_empty() {
-                let device = backend(&sim, options);
-                device.off_confirmed(&quick(), patient(), &()).await.unwrap();
-                assert_eq!(sim.device.relay(0), Some(false), "{way:?}");
-            }
+    for way in logins().filter(|way| *way != Way::Tpap) {
+        // Where the device tells accounts apart by itself, ours does no harm either.
+        let options: &[&[(&str, &str)]] = if way == Way::Aes { &[&[]] } else { &[&[], &LOGIN] };
+        for options in options {
+            let sim = way.serve(Device::new(Spec::plug("new"))).await;
+            let device = backend(&sim, options);
+            device.off_confirmed(&quick(), patient(), &()).await.unwrap();
+            assert_eq!(sim.device.relay(0), Some(false), "{way:?}");
         }
     }
 }
@@ -296,7 +322,10 @@ async fn an_off_over_auto_costs_no_more_than_over_the_right_transport() {
         match way {
             // A login was given, so HTTP is tried before XOR: its request is no frame, and the door closes.
             Way::Xor => assert!(auto <= right + 1, "{way:?}: {auto} against {right}"),
-            _ => assert_eq!(auto, right, "{way:?}"),
+            Way::Klap(..) => assert_eq!(auto, right, "{way:?}"),
+            // One request for each transport that is asked for before, on the first connection only.
+            Way::Tpap => assert_eq!(auto, right + 1, "{way:?}"),
+            Way::Aes => assert_eq!(auto, right + 2, "{way:?}"),
         }
     }
 }

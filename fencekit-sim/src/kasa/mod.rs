@@ -3,14 +3,18 @@
 //! The codecs here are written from the protocol's description, apart from the backend's: code that both shared
 //! would hide a mistake in it.
 
+mod aes;
 mod iot;
 mod klap;
 mod smart;
+mod tpap;
 mod unit;
 mod web;
 mod xor;
 
+pub use aes::serve as serve_aes;
 pub use klap::{KlapVersion, serve as serve_klap};
+pub use tpap::serve as serve_tpap;
 pub use unit::{Dialect, Habits, Quirks, Unit};
 pub use xor::serve as serve_xor;
 

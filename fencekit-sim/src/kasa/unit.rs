@@ -35,8 +35,12 @@ pub struct Quirks {
     pub bad_signature: bool,
     /// Its meter knows only the older question.
     pub old_meter: bool,
-    /// The codes of a failed login are those of a device that is locked.
+    /// It takes no login, after too many failed ones.
     pub locked_out: bool,
+    /// Its login over AES wants the password as version 2 has it.
+    pub login_version_2: bool,
+    /// How many logins were tried where the device learns of them.
+    pub logins: Arc<AtomicU32>,
     /// How many more requests find their session displaced by another client; see [`displace`](Self::displace).
     pub displacements: Arc<AtomicU32>,
 }
@@ -45,6 +49,10 @@ impl Quirks {
     /// The session of the next `times` requests is displaced by another client.
     pub fn displace(&self, times: u32) {
         self.displacements.store(times, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_login(&self) {
+        self.logins.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether this request finds its session displaced.

@@ -79,6 +79,8 @@ pub(crate) fn is_safe(
 pub(crate) enum Way {
     Xor,
     Klap(KlapVersion, Dialect),
+    Aes,
+    Tpap,
 }
 
 impl Way {
@@ -88,12 +90,16 @@ impl Way {
         Self::Klap(KlapVersion::V1, Dialect::Smart),
         Self::Klap(KlapVersion::V2, Dialect::Iot),
         Self::Klap(KlapVersion::V2, Dialect::Smart),
+        Self::Aes,
+        Self::Tpap,
     ];
 
     pub(crate) async fn serve(self, unit: impl Into<Unit>) -> Running {
         match self {
             Self::Xor => kasa::serve_xor(unit, loopback()).await,
             Self::Klap(version, dialect) => kasa::serve_klap(unit, loopback(), version, dialect).await,
+            Self::Aes => kasa::serve_aes(unit, loopback()).await,
+            Self::Tpap => kasa::serve_tpap(unit, loopback()).await,
         }
         .unwrap()
     }
@@ -103,6 +109,8 @@ impl Way {
         match self {
             Self::Xor => "xor",
             Self::Klap(..) => "klap",
+            Self::Aes => "aes",
+            Self::Tpap => "tpap",
         }
     }
 

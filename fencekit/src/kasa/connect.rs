@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use super::aes::{AesLink, LazyKeyPair, LoginVersion};
 use super::carrier::Carrier;
 use super::credentials::Account;
 use super::dialect::{Dialect, is_not_spoken};
-use super::klap::{Greeting, KlapLink, Version};
-use super::link::Link;
+use super::klap::{KlapLink, Version};
+use super::link::{Greeting, Link};
 use super::outlets::Report;
+use super::tpap::TpapLink;
 use super::xor::XorLink;
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
@@ -55,6 +57,8 @@ pub(super) struct Route {
     pub(super) account: Option<Account>,
     /// Whether a wrong signature of a KLAP reply is a failure.
     pub(super) strict_signature: bool,
+    /// For AES.
+    pub(super) keys: LazyKeyPair,
 }
 
 /// What worked last: tried first, and nothing more.
@@ -144,13 +148,17 @@ impl Route {
         match door {
             Door::Xor(port) => {
                 let link = XorLink::connect(&self.endpoint.at_port(port), steps, deadline).await?;
-                self.first_report(Box::new(link), Transport::Xor, &[Dialect::Iot], deadline)
-                    .await
+                match first_report(Box::new(link), Transport::Xor, &[Dialect::Iot], deadline).await? {
+                    Tried::Opened(opened) => Ok(opened),
+                    Tried::Other(_) => Err(self.not_spoken()),
+                }
             }
             Door::Http(port) => self.enter_http(port, steps, hint, deadline).await,
         }
     }
 
+    /// What is spoken over HTTP: what worked last, then the likeliest first. Most plugs speak KLAP, and one that does not
+    /// has said so after a single request.
     async fn enter_http(
         &self,
         port: u16,
@@ -158,51 +166,109 @@ impl Route {
         hint: Option<Hint>,
         deadline: Deadline,
     ) -> Result<Opened> {
-        let carrier = Carrier::new(&self.endpoint.at_port(port), Scheme::Http, steps, deadline).await?;
-        let greeting =
-            KlapLink::greet(carrier, self.account.clone(), self.strict_signature, deadline).await?;
-        match greeting {
-            Greeting::Klap(link) => {
+        let endpoint = self.endpoint.at_port(port);
+        let mut carrier = Carrier::new(&endpoint, Scheme::Http, steps, deadline).await?;
+        let mut order = vec![Transport::Klap, Transport::Tpap, Transport::Aes];
+        order.retain(|transport| self.transport.is_none_or(|only| only == *transport));
+        order.sort_by_key(|transport| hint.is_none_or(|hint| hint.transport != *transport));
+        for transport in order {
+            let tried = match transport {
+                Transport::Klap => self.try_klap(carrier, hint, deadline).await?,
+                Transport::Tpap => self.try_tpap(carrier, &endpoint, steps, deadline).await?,
+                Transport::Aes | Transport::Xor => self.try_aes(carrier, deadline).await?,
+            };
+            match tried {
+                Tried::Opened(opened) => return Ok(opened),
+                Tried::Other(back) => carrier = back,
+            }
+        }
+        Err(self.not_spoken())
+    }
+
+    async fn try_klap(&self, carrier: Carrier, hint: Option<Hint>, deadline: Deadline) -> Result<Tried> {
+        match KlapLink::greet(carrier, self.account.clone(), self.strict_signature, deadline).await? {
+            Greeting::Spoken(link) => {
                 let likely = match (hint, link.version()) {
                     (Some(hint), _) => hint.dialect,
                     (None, Version::V1) => Dialect::Iot,
                     (None, Version::V2) => Dialect::Smart,
                 };
-                let dialects = [likely, likely.other()];
-                self.first_report(link, Transport::Klap, &dialects, deadline)
-                    .await
+                first_report(link, Transport::Klap, &[likely, likely.other()], deadline).await
             }
-            Greeting::Other(_, status) => Err(Error::protocol(format!(
-                "the device answers KLAP with status {status}; is it a Kasa or Tapo plug?"
-            ))),
+            Greeting::Other(back) => Ok(Tried::Other(back)),
         }
     }
 
-    /// Asks for the first report in the first dialect that the device speaks.
-    async fn first_report(
+    async fn try_tpap(
         &self,
-        mut link: Box<dyn Link>,
-        transport: Transport,
-        dialects: &[Dialect],
+        carrier: Carrier,
+        endpoint: &Endpoint,
+        steps: Steps,
         deadline: Deadline,
-    ) -> Result<Opened> {
-        let mut last = Error::protocol("the device speaks no known dialect");
-        for dialect in dialects {
-            match dialect.report(link.as_mut(), deadline).await {
-                Ok(report) => {
-                    return Ok(Opened {
-                        link,
-                        transport,
-                        dialect: *dialect,
-                        report,
-                    });
-                }
-                Err(error) if is_not_spoken(&error) => last = error,
-                Err(error) => return Err(error),
+    ) -> Result<Tried> {
+        match TpapLink::greet(carrier, self.account.clone(), endpoint, steps, deadline).await? {
+            Greeting::Spoken(link) => {
+                first_report(link, Transport::Tpap, &[Dialect::Smart, Dialect::Iot], deadline).await
             }
+            Greeting::Other(back) => Ok(Tried::Other(back)),
         }
-        Err(last)
     }
+
+    async fn try_aes(&self, carrier: Carrier, deadline: Deadline) -> Result<Tried> {
+        match AesLink::greet(carrier, self.keys.clone(), deadline).await? {
+            Greeting::Spoken(mut link) => {
+                link.log_in(self.account.clone(), LoginVersion::One, deadline)
+                    .await?;
+                first_report(link, Transport::Aes, &[Dialect::Smart], deadline).await
+            }
+            Greeting::Other(back) => Ok(Tried::Other(back)),
+        }
+    }
+
+    fn not_spoken(&self) -> Error {
+        Error::protocol(match self.transport {
+            Some(only) => format!(
+                "the device answers, but does not speak {}; leave transport out to have it found",
+                only.name()
+            ),
+            None => "the device answers HTTP, but not as a Kasa or Tapo plug; is the address right, or does another \
+                     client use the plug just now?"
+                .to_owned(),
+        })
+    }
+}
+
+/// What came of trying one transport on a connection.
+enum Tried {
+    /// It is spoken.
+    Opened(Opened),
+    /// It is not; the connection can serve to try another.
+    Other(Carrier),
+}
+
+/// Asks for the first report in the first dialect that the device speaks.
+async fn first_report(
+    mut link: Box<dyn Link>,
+    transport: Transport,
+    dialects: &[Dialect],
+    deadline: Deadline,
+) -> Result<Tried> {
+    let mut last = Error::protocol("the device speaks no known dialect");
+    for dialect in dialects {
+        match dialect.report(link.as_mut(), deadline).await {
+            Ok(report) => {
+                return Ok(Tried::Opened(Opened {
+                    link,
+                    transport,
+                    dialect: *dialect,
+                    report,
+                }));
+            }
+            Err(error) if is_not_spoken(&error) => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
 }
 
 /// Whether another door cannot lead further.

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use super::aes::LazyKeyPair;
 use super::connect::{HTTP_PORT, Hint, Route, Transport, XOR_PORT};
 use super::credentials::Account;
 use super::session::KasaSession;
@@ -55,6 +56,7 @@ pub(crate) fn device(settings: &Settings) -> Result<Box<dyn FenceDevice>> {
             steps: Steps::from_settings(settings),
             account: Account::from_settings(settings),
             strict_signature: settings.boolean("strict_signature"),
+            keys: LazyKeyPair::default(),
         },
         plug,
         hint: Mutex::new(None),

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use serde_json::Value;
 
+use super::carrier::Carrier;
 use crate::deadline::Deadline;
 use crate::error::Result;
 
@@ -20,6 +21,14 @@ pub(super) trait Link: Send {
     fn remarks(&self) -> Remarks {
         Remarks::default()
     }
+}
+
+/// What a device answers to the first request of a transport.
+pub(super) enum Greeting<L> {
+    /// It speaks it.
+    Spoken(Box<L>),
+    /// It speaks something else; the connection can serve to ask for that.
+    Other(Carrier),
 }
 
 /// What a transport noticed that is no failure.

@@ -8,6 +8,7 @@
 //! - `iot`, `smart`: the dialects, pure. `outlets`: which outlet is meant. `dialect`: the questions in either of them.
 //! - `connect`: which transport and dialect a device speaks. `session`, `device`: the two halves of the backend.
 
+mod aes;
 mod carrier;
 mod connect;
 mod credentials;
@@ -21,6 +22,7 @@ mod link;
 mod outlets;
 mod session;
 mod smart;
+mod tpap;
 #[cfg(test)]
 mod vectors;
 mod xor;

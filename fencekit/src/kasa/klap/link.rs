@@ -10,19 +10,11 @@ use crate::kasa::carrier::Carrier;
 use crate::kasa::credentials::{Account, Whose};
 use crate::kasa::crypto::random;
 use crate::kasa::json;
-use crate::kasa::link::{Link, Remarks};
+use crate::kasa::link::{Greeting, Link, Remarks};
 use crate::transport::http::{Reply, Request};
 
 /// A plug serves one client: whoever logs in displaces the others. So often is a displaced session opened anew.
 const LOGINS: u32 = 3;
-
-/// What a device answers to the first half of a handshake.
-pub(in crate::kasa) enum Greeting {
-    /// It speaks KLAP, and the session is open.
-    Klap(Box<KlapLink>),
-    /// It speaks something else; with its status.
-    Other(Carrier, u16),
-}
 
 /// An open session.
 pub(in crate::kasa) struct KlapLink {
@@ -46,16 +38,16 @@ impl KlapLink {
         account: Option<Account>,
         strict: bool,
         deadline: Deadline,
-    ) -> Result<Greeting> {
+    ) -> Result<Greeting<Self>> {
         let (first, reply) = first_half(&mut carrier, account.as_ref(), deadline).await?;
         let handshake = match first {
             First::Known(handshake) => handshake,
-            First::Other => return Ok(Greeting::Other(carrier, reply.status)),
+            First::Other => return Ok(Greeting::Other(carrier)),
             First::Stranger => return Err(unknown_account(account.is_some())),
         };
         let cookie = session_cookie(&reply);
         second_half(&mut carrier, &handshake, cookie.as_deref(), deadline).await?;
-        Ok(Greeting::Klap(Box::new(Self {
+        Ok(Greeting::Spoken(Box::new(Self {
             carrier,
             account,
             strict,

@@ -4,4 +4,4 @@ mod codec;
 mod link;
 
 pub(super) use codec::Version;
-pub(super) use link::{Greeting, KlapLink};
+pub(super) use link::{KlapLink, session_cookie};
