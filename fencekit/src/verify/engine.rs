@@ -1,0 +1,598 @@
+//! The verification as a state machine without sockets and without a clock: it says what to probe and when, is
+//! told what came back, and ends with a report. Time is the time since it began.
+//!
+//! The observation goes through these steps:
+//!
+//! 1. *Settling*: devices and paths are asked, networks not yet.
+//! 2. *Observing*: everything is probed again and again until the window ends.
+//! 3. *Finishing*: each device, path and neighbour is asked once more, since a plug may have come back on and a
+//!    link may have gone in the last moment; networks are probed on, since an answer still counts.
+//! 4. At the first sign of life, *lingering*: a moment for the other answers, for the report's sake.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::evidence::Evidence;
+use super::plan::{Plan, Timing};
+use super::rules::Rules;
+use super::summary;
+use super::tally::{Answers, At, Finding, Looks, Ways};
+use super::verdict::{Decision, Verdict, Window, decide_by};
+use crate::power::Observation;
+
+/// Longest pause between two looks at a device; short windows have shorter ones, but plugs are slow.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY_AT_LEAST: Duration = Duration::from_millis(250);
+/// Longest time for one look.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
+/// Pause between two checks of a path or a neighbour.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// Longest time for such a check.
+const CHECK_LIMIT: Duration = Duration::from_secs(1);
+/// Longest pause between two echo requests; short windows have shorter ones.
+const PING_EVERY: Duration = Duration::from_millis(500);
+const PING_EVERY_AT_LEAST: Duration = Duration::from_millis(100);
+/// Pause between two TCP connections to a port.
+const CONNECT_EVERY: Duration = Duration::from_secs(2);
+/// Longest wait for one answer. Only windows above this are affected.
+const LISTEN: Duration = Duration::from_secs(30);
+/// How long a witness may take for an answer.
+const WITNESS_LIMIT: Duration = Duration::from_secs(2);
+/// The last probe of a window has at least this long to be answered, or a quarter of a short window.
+const TAIL: Duration = Duration::from_secs(1);
+/// A probe that is not back this long after its limit is lost.
+const LATE: Duration = Duration::from_millis(500);
+/// How long a last look that failed is tried again.
+const LAST_LOOK_AGAIN: Duration = Duration::from_millis(1500);
+const LAST_LOOK_PAUSE: Duration = Duration::from_millis(250);
+/// Longest time for the last looks.
+const FINISH_LIMIT: Duration = Duration::from_secs(8);
+/// How long other answers are waited for after the first sign of life.
+const LINGER: Duration = Duration::from_millis(500);
+/// When this host itself stood still for longer than this, answers may have been lost.
+const STALL: Duration = Duration::from_secs(1);
+
+/// Whom a probe asks, by index into the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Device(usize),
+    DevicePath(IpAddr),
+    NodePath(IpAddr),
+    WitnessPath(IpAddr),
+    Icmp(IpAddr),
+    Tcp(SocketAddr),
+    Neighbour(IpAddr, Option<Duration>),
+    Witness(IpAddr),
+}
+
+/// One probe to be made now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    pub(crate) id: u64,
+    pub(crate) target: Target,
+    /// By when its finding must be handed back.
+    pub(crate) until: At,
+}
+
+/// How a verification ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    pub(crate) decision: Decision,
+    pub(crate) evidence: Vec<Evidence>,
+    pub(crate) elapsed: At,
+    /// When the window ended to which the last looks belong.
+    #[cfg_attr(not(test), allow(dead_code))]
+    pub(crate) window_end: At,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Settling,
+    Observing,
+    Finishing,
+    Lingering { until: At },
+    Done,
+}
+
+/// A probe on its way.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    id: u64,
+    started: At,
+    until: At,
+    /// Sent after the window: its answer counts, its silence does not.
+    extra: bool,
+}
+
+/// What a stream has gathered.
+#[derive(Clone, Debug)]
+pub(crate) enum Tally {
+    Looks(Looks),
+    Ways(Ways),
+    Answers(Answers),
+}
+
+/// Probes of one target, one after the other or overlapping.
+#[derive(Clone, Debug)]
+pub(crate) struct Stream {
+    pub(crate) target: Target,
+    pub(crate) tally: Tally,
+    /// Probes that never came back.
+    pub(crate) lost: u32,
+    pub(crate) sent: u32,
+    every: Duration,
+    next: Option<At>,
+    first_sent: Option<At>,
+    running: Vec<Running>,
+}
+
+impl Stream {
+    fn new(target: Target, every: Duration, tally: Tally) -> Self {
+        Self {
+            target,
+            tally,
+            lost: 0,
+            sent: 0,
+            every,
+            next: None,
+            first_sent: None,
+            running: Vec::new(),
+        }
+    }
+
+    /// Whether a probe is sent although the one before is not back yet.
+    fn overlaps(&self) -> bool {
+        matches!(self.target, Target::Icmp(_) | Target::Tcp(_) | Target::Witness(_))
+    }
+
+    /// Asked once, at the beginning.
+    fn is_single(&self) -> bool {
+        matches!(self.target, Target::DevicePath(_) | Target::WitnessPath(_))
+    }
+
+    fn is_alive(&self) -> bool {
+        match (&self.tally, self.target) {
+            (Tally::Looks(looks), _) => looks.on.is_some(),
+            (Tally::Answers(_), Target::Witness(_)) | (Tally::Ways(_), _) => false,
+            (Tally::Answers(answers), _) => answers.first.is_some(),
+        }
+    }
+
+    /// Whether everything that the verdict needs of it has come in, once the window has ended.
+    fn is_finished(&self, end: At, now: At, rules: Rules) -> bool {
+        match &self.tally {
+            _ if self.is_single() || self.next.is_none() => self.running.is_empty(),
+            Tally::Looks(_) if !rules.look_after_window => true,
+            Tally::Looks(looks) => looks.newest().is_some_and(|look| {
+                look.started >= end
+                    && (!matches!(look.what.observation, Observation::Unknown(_)) || now >= end + LAST_LOOK_AGAIN)
+            }),
+            Tally::Ways(_) if !rules.path_throughout => true,
+            Tally::Ways(ways) => ways.newest.is_some_and(|started| started >= end),
+            Tally::Answers(_) if self.overlaps() => self.running.iter().all(|running| running.extra),
+            Tally::Answers(answers) => answers.newest.as_ref().is_some_and(|last| last.started >= end),
+        }
+    }
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    plan: Plan,
+    rules: Rules,
+    streams: Vec<Stream>,
+    state: State,
+    /// When the window opened.
+    open: At,
+    /// When the window at hand ends.
+    end: At,
+    window: Window,
+    later: VecDeque<(Window, Duration)>,
+    next_id: u64,
+    /// When this host should have been awake at the latest.
+    awake_by: Option<At>,
+    stalled: Option<(At, Duration)>,
+    ending: Option<Ending>,
+}
+
+impl Engine {
+    pub(crate) fn new(plan: Plan) -> Self {
+        Self::with_rules(plan, Rules::STRICT)
+    }
+
+    pub(crate) fn with_rules(plan: Plan, rules: Rules) -> Self {
+        let streams = streams_of(&plan, rules);
+        let later = windows_of(&plan, rules);
+        Self {
+            open: plan.timing.settle,
+            end: plan.timing.settle + plan.timing.wait,
+            plan,
+            rules,
+            streams,
+            state: State::Settling,
+            window: Window::Full,
+            later,
+            next_id: 0,
+            awake_by: None,
+            stalled: None,
+            ending: None,
+        }
+    }
+
+    pub(crate) fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// The probes to be made now.
+    pub(crate) fn poll(&mut self, now: At) -> Vec<Request> {
+        self.notice_stall(now);
+        self.lose_late(now);
+        self.advance(now);
+        let mut requests = Vec::new();
+        for index in 0..self.streams.len() {
+            if let Some(request) = self.request(index, now) {
+                requests.push(request);
+            }
+        }
+        self.awake_by = self.poll_timeout().map(|wake| wake.max(now));
+        requests
+    }
+
+    /// When [`poll`](Self::poll) must be called again at the latest; `None` at the end.
+    pub(crate) fn poll_timeout(&self) -> Option<At> {
+        let boundary = match self.state {
+            State::Settling => self.open,
+            State::Observing => self.end,
+            State::Finishing => self.end + FINISH_LIMIT,
+            State::Lingering { until } => until,
+            State::Done => return None,
+        };
+        let due = self.streams.iter().filter(|stream| self.may_send(stream));
+        let due = due.filter_map(|stream| stream.next);
+        let late = self.streams.iter().flat_map(|stream| &stream.running);
+        let late = late.map(|running| running.until + LATE);
+        due.chain(late).chain([boundary]).min()
+    }
+
+    /// Takes what a probe brought back.
+    pub(crate) fn handle(&mut self, now: At, id: u64, finding: Finding) {
+        self.notice_stall(now);
+        let counts_from = self.open;
+        let settling = self.state == State::Settling;
+        let finishing = self.state == State::Finishing;
+        let look_every = (self.end.saturating_sub(self.open) / 8).clamp(LOOK_EVERY_AT_LEAST, LOOK_EVERY);
+        for stream in &mut self.streams {
+            let Some(position) = stream.running.iter().position(|running| running.id == id) else {
+                continue;
+            };
+            let running = stream.running.swap_remove(position);
+            let counts = !running.extra && !settling && running.started >= counts_from;
+            match (&mut stream.tally, finding) {
+                (Tally::Looks(looks), Finding::Look(look)) => looks.note(running.started, now, look),
+                (Tally::Ways(ways), Finding::Path(way)) => ways.note(running.started, now, way, counts),
+                (Tally::Answers(answers), Finding::Heard(heard)) => {
+                    answers.note(running.started, now, heard, counts);
+                }
+                // A finding of another kind shows nothing.
+                _ => stream.lost += 1,
+            }
+            if !stream.overlaps() && !stream.is_single() {
+                let pause = match stream.tally {
+                    Tally::Looks(_) if !finishing => look_every,
+                    _ if !finishing => stream.every,
+                    _ if running.started < self.end => Duration::ZERO,
+                    _ => LAST_LOOK_PAUSE,
+                };
+                stream.next = Some(now + pause);
+            }
+            break;
+        }
+        self.advance(now);
+    }
+
+    fn notice_stall(&mut self, now: At) {
+        let Some(awake_by) = self.awake_by else { return };
+        let slept = now.saturating_sub(awake_by);
+        if slept > STALL && !matches!(self.state, State::Settling | State::Done) && self.stalled.is_none() {
+            self.stalled = Some((now, slept));
+        }
+    }
+
+    fn lose_late(&mut self, now: At) {
+        for stream in &mut self.streams {
+            let before = stream.running.len();
+            let mut extra = 0;
+            stream.running.retain(|running| {
+                let late = now >= running.until + LATE;
+                extra += usize::from(late && running.extra);
+                !late
+            });
+            let lost = before - stream.running.len();
+            stream.lost += u32::try_from(lost - extra).unwrap_or(u32::MAX);
+            if lost > 0 && !stream.overlaps() && !stream.is_single() {
+                stream.next = Some(now);
+            }
+        }
+    }
+
+    fn advance(&mut self, now: At) {
+        if self.state == State::Settling {
+            self.start_paths_and_looks();
+            if now >= self.open || self.is_alive() {
+                self.open_window(now);
+            }
+        }
+        if matches!(self.state, State::Observing | State::Finishing) && self.is_alive() {
+            self.state = State::Lingering { until: now + LINGER };
+        }
+        self.start_neighbours(now);
+        if self.state == State::Observing && now >= self.end {
+            self.state = State::Finishing;
+            for stream in &mut self.streams {
+                if !stream.overlaps() && !stream.is_single() && stream.next.is_some() {
+                    stream.next = Some(now);
+                }
+            }
+        }
+        match self.state {
+            State::Finishing => self.finish(now),
+            State::Lingering { until } if now >= until => self.judge(now, false),
+            _ => {}
+        }
+    }
+
+    fn start_paths_and_looks(&mut self) {
+        for stream in &mut self.streams {
+            let from_the_start = matches!(
+                stream.target,
+                Target::Device(_) | Target::DevicePath(_) | Target::WitnessPath(_) | Target::NodePath(_)
+            );
+            if from_the_start && stream.sent == 0 {
+                stream.next = Some(Duration::ZERO);
+            }
+        }
+    }
+
+    fn open_window(&mut self, now: At) {
+        self.state = State::Observing;
+        self.open = now;
+        self.next_window();
+        for stream in &mut self.streams {
+            match stream.target {
+                Target::Icmp(_) | Target::Tcp(_) | Target::Witness(_) => stream.next = Some(now),
+                Target::NodePath(_) if stream.running.is_empty() => stream.next = Some(now),
+                _ => {}
+            }
+        }
+    }
+
+    fn next_window(&mut self) {
+        let Some((window, length)) = self.later.pop_front() else {
+            return;
+        };
+        self.window = window;
+        self.end = self.open + length;
+    }
+
+    /// Neighbours are asked from the moment on when the network is known to be directly connected.
+    fn start_neighbours(&mut self, now: At) {
+        if !matches!(self.state, State::Observing | State::Lingering { .. }) || !self.rules.neighbours_are_asked {
+            return;
+        }
+        for index in 0..self.streams.len() {
+            let Some(Target::Neighbour(address, _)) = self.streams.get(index).map(|stream| stream.target) else {
+                continue;
+            };
+            let direct = self
+                .path_to_node(address)
+                .is_some_and(|path| path.is_direct() && path.resolves);
+            if let Some(stream) = self.streams.get_mut(index)
+                && direct
+                && stream.next.is_none()
+            {
+                stream.next = Some(now);
+            }
+        }
+    }
+
+    /// How the node is reached at this address, once that is known.
+    pub(crate) fn path_to_node(&self, address: IpAddr) -> Option<&super::probe::Path> {
+        self.streams.iter().find_map(|stream| match &stream.tally {
+            Tally::Ways(ways) if stream.target == Target::NodePath(address) => ways.first.as_ref(),
+            _ => None,
+        })
+    }
+
+    fn is_alive(&self) -> bool {
+        self.streams.iter().any(|stream| {
+            let ignored = matches!(stream.tally, Tally::Answers(_)) && !self.rules.answer_is_life;
+            stream.is_alive() && !ignored
+        })
+    }
+
+    fn finish(&mut self, now: At) {
+        let finished = self
+            .streams
+            .iter()
+            .all(|stream| stream.is_finished(self.end, now, self.rules));
+        if finished || now >= self.end + FINISH_LIMIT {
+            self.judge(now, true);
+        }
+    }
+
+    fn judge(&mut self, now: At, complete: bool) {
+        let seen = summary::Seen {
+            streams: &self.streams,
+            open: self.open,
+            end: self.end,
+            now,
+            complete,
+            stalled: self.stalled.filter(|_| self.rules.observer_awake),
+        };
+        let evidence = summary::evidence(&self.plan, self.rules, &seen);
+        let decision = decide_by(&self.plan, &evidence, self.window, self.rules);
+        let short = self.window == Window::Metered;
+        let sure = decision.verdict == Verdict::ConfirmedOff && (!short || self.meters_fell());
+        if short && !sure && decision.verdict != Verdict::StillAlive {
+            self.state = State::Observing;
+            self.next_window();
+            return;
+        }
+        self.state = State::Done;
+        self.ending = Some(Ending {
+            decision,
+            evidence,
+            elapsed: now,
+            window_end: self.end,
+        });
+    }
+
+    /// Whether each meter read below its threshold twice in a row, the second time after the window.
+    fn meters_fell(&self) -> bool {
+        self.streams.iter().all(|stream| match (&stream.tally, stream.target) {
+            (Tally::Looks(looks), Target::Device(index)) => self
+                .plan
+                .devices
+                .get(index)
+                .and_then(|feed| feed.off_max_watts)
+                .is_some_and(|limit| looks.twice_below(limit)),
+            _ => true,
+        })
+    }
+
+    /// Whether the state allows this stream another probe, whenever it is due.
+    fn may_send(&self, stream: &Stream) -> bool {
+        if stream.next.is_none() || (!stream.overlaps() && !stream.running.is_empty()) {
+            return false;
+        }
+        match self.state {
+            State::Done => false,
+            State::Settling => true,
+            State::Lingering { .. } => stream.sent == 0,
+            State::Observing if stream.overlaps() => {
+                stream.next.is_some_and(|next| next + self.tail() <= self.end)
+            }
+            State::Observing => stream.next.is_some_and(|next| next < self.end),
+            State::Finishing if stream.overlaps() => true,
+            State::Finishing => !stream.is_finished(self.end, self.end, self.rules),
+        }
+    }
+
+    fn tail(&self) -> Duration {
+        TAIL.min(self.end.saturating_sub(self.open) / 4)
+    }
+
+    fn request(&mut self, index: usize, now: At) -> Option<Request> {
+        let stream = self.streams.get(index)?;
+        if !self.may_send(stream) || stream.next.is_none_or(|next| next > now) {
+            return None;
+        }
+        let extra = self.state == State::Finishing && stream.overlaps();
+        let finish = self.end + FINISH_LIMIT;
+        let until = match stream.target {
+            Target::Device(_) => (now + LOOK_LIMIT).min(finish),
+            Target::NodePath(_) | Target::DevicePath(_) | Target::WitnessPath(_) | Target::Neighbour(..) => {
+                now + CHECK_LIMIT
+            }
+            Target::Witness(_) if extra => now + WITNESS_LIMIT,
+            Target::Witness(_) => (now + WITNESS_LIMIT).min(self.end),
+            Target::Icmp(_) | Target::Tcp(_) if !self.rules.late_answers_count => {
+                (now + PING_EVERY).min(self.end)
+            }
+            Target::Icmp(_) | Target::Tcp(_) if extra => finish,
+            Target::Icmp(_) | Target::Tcp(_) => self.end.min(now + LISTEN),
+        };
+        let every = self.pause(stream);
+        let id = self.next_id;
+        self.next_id += 1;
+
+        let stream = self.streams.get_mut(index)?;
+        let target = match stream.target {
+            Target::Neighbour(address, _) => {
+                Target::Neighbour(address, stream.first_sent.map(|first| now.saturating_sub(first)))
+            }
+            target => target,
+        };
+        stream.first_sent.get_or_insert(now);
+        stream.sent += 1;
+        stream.next = if stream.is_single() { None } else { Some(now + every) };
+        stream.running.push(Running {
+            id,
+            started: now,
+            until,
+            extra,
+        });
+        Some(Request { id, target, until })
+    }
+
+    fn pause(&self, stream: &Stream) -> Duration {
+        if self.state == State::Finishing && matches!(stream.target, Target::Device(_)) {
+            return LAST_LOOK_PAUSE;
+        }
+        match stream.target {
+            Target::Icmp(_) | Target::Witness(_) => {
+                let length = self.end.saturating_sub(self.open);
+                (length / 20).clamp(PING_EVERY_AT_LEAST, PING_EVERY)
+            }
+            _ => stream.every,
+        }
+    }
+}
+
+fn streams_of(plan: &Plan, rules: Rules) -> Vec<Stream> {
+    let looks = || Tally::Looks(Looks::default());
+    let ways = || Tally::Ways(Ways::default());
+    let answers = || Tally::Answers(Answers::default());
+    let mut streams = Vec::new();
+    for (index, feed) in plan.devices.iter().enumerate() {
+        streams.push(Stream::new(Target::Device(index), LOOK_EVERY, looks()));
+        if let Some(address) = feed.address {
+            streams.push(Stream::new(Target::DevicePath(address), CHECK_EVERY, ways()));
+        }
+    }
+    for network in &plan.networks {
+        let address = network.address;
+        streams.push(Stream::new(Target::NodePath(address), CHECK_EVERY, ways()));
+        streams.push(Stream::new(Target::Icmp(address), PING_EVERY, answers()));
+        for port in &network.tcp_ports {
+            let target = Target::Tcp(SocketAddr::new(address, *port));
+            streams.push(Stream::new(target, CONNECT_EVERY, answers()));
+        }
+        if rules.neighbours_are_asked {
+            streams.push(Stream::new(Target::Neighbour(address, None), CHECK_EVERY, answers()));
+        }
+        for witness in &network.witnesses {
+            streams.push(Stream::new(Target::WitnessPath(*witness), CHECK_EVERY, ways()));
+            streams.push(Stream::new(Target::Witness(*witness), PING_EVERY, answers()));
+        }
+    }
+    // The same address may be named more than once: it is asked once, and the answer serves all.
+    let mut unique: Vec<Stream> = Vec::with_capacity(streams.len());
+    for stream in streams {
+        if !unique.iter().any(|known| known.target == stream.target) {
+            unique.push(stream);
+        }
+    }
+    unique
+}
+
+fn windows_of(plan: &Plan, rules: Rules) -> VecDeque<(Window, Duration)> {
+    let Timing { wait, metered_wait, .. } = plan.timing;
+    let full = wait.max(Timing::SHORTEST);
+    let metered = !plan.devices.is_empty()
+        && plan.devices.iter().all(|feed| {
+            feed.off_max_watts.is_some_and(|limit| {
+                !rules.baseline_required || feed.baseline_watts.is_some_and(|before| before.is_finite() && before > limit)
+            })
+        });
+    let mut windows = VecDeque::new();
+    if let Some(short) = metered_wait.map(|short| short.max(Timing::SHORTEST)).filter(|short| *short < full)
+        && metered
+    {
+        windows.push_back((Window::Metered, short));
+    }
+    let full = if rules.whole_window { full } else { Timing::SHORTEST };
+    windows.push_back((Window::Full, full));
+    windows
+}
