@@ -35,7 +35,11 @@ pub async fn verify(plan: &Plan, supplies: &[Supply], prober: &dyn Prober) -> Re
             plan.devices.len(),
             supplies.len()
         );
-        return Err(Error::config("devices", problem, "give one for each, in the plan's order"));
+        return Err(Error::config(
+            "devices",
+            problem,
+            "give one for each, in the plan's order",
+        ));
     }
     let started = Instant::now();
     let mut engine = Engine::new(plan.clone());
@@ -154,7 +158,11 @@ async fn look_at(supply: &Supply, policy: &Policy, deadline: Deadline) -> Look {
         (Some(_), Some(reading)) => Some(Ok(reading.watts)),
         (Some(_), None) => {
             let reading = supply.device.power_reading(policy, deadline).await;
-            Some(reading.map(|reading| reading.watts).map_err(|error| error.to_string()))
+            Some(
+                reading
+                    .map(|reading| reading.watts)
+                    .map_err(|error| error.to_string()),
+            )
         }
     };
     Look {

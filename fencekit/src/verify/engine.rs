@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::evidence::Evidence;
 use super::plan::{Plan, Timing};
+use super::probe::Path;
 use super::rules::Rules;
 use super::summary;
 use super::tally::{Answers, At, Finding, Looks, Ways};
@@ -166,7 +167,8 @@ impl Stream {
             Tally::Looks(_) if !rules.look_after_window => true,
             Tally::Looks(looks) => looks.newest().is_some_and(|look| {
                 look.started >= end
-                    && (!matches!(look.what.observation, Observation::Unknown(_)) || now >= end + LAST_LOOK_AGAIN)
+                    && (!matches!(look.what.observation, Observation::Unknown(_))
+                        || now >= end + LAST_LOOK_AGAIN)
             }),
             Tally::Ways(_) if !rules.path_throughout => true,
             Tally::Ways(ways) => ways.newest.is_some_and(|started| started >= end),
@@ -267,10 +269,17 @@ impl Engine {
                 continue;
             };
             let running = stream.running.swap_remove(position);
+            let own_address = match stream.target {
+                Target::NodePath(to) if self.rules.own_address_present => own_address(&self.plan, to),
+                _ => None,
+            };
             let counts = !running.extra && !settling && running.started >= counts_from;
             match (&mut stream.tally, finding) {
                 (Tally::Looks(looks), Finding::Look(look)) => looks.note(running.started, now, look),
-                (Tally::Ways(ways), Finding::Path(way)) => ways.note(running.started, now, way, counts),
+                (Tally::Ways(ways), Finding::Path(way)) => {
+                    let way = way.and_then(|path| check_own_address(path, own_address));
+                    ways.note(running.started, now, way, counts);
+                }
                 (Tally::Answers(answers), Finding::Heard(heard)) => {
                     answers.note(running.started, now, heard, counts);
                 }
@@ -377,11 +386,14 @@ impl Engine {
 
     /// Neighbours are asked from the moment on when the network is known to be directly connected.
     fn start_neighbours(&mut self, now: At) {
-        if !matches!(self.state, State::Observing | State::Lingering { .. }) || !self.rules.neighbours_are_asked {
+        if !matches!(self.state, State::Observing | State::Lingering { .. })
+            || !self.rules.neighbours_are_asked
+        {
             return;
         }
         for index in 0..self.streams.len() {
-            let Some(Target::Neighbour(address, _)) = self.streams.get(index).map(|stream| stream.target) else {
+            let Some(Target::Neighbour(address, _)) = self.streams.get(index).map(|stream| stream.target)
+            else {
                 continue;
             };
             let direct = self
@@ -397,7 +409,7 @@ impl Engine {
     }
 
     /// How the node is reached at this address, once that is known.
-    pub(crate) fn path_to_node(&self, address: IpAddr) -> Option<&super::probe::Path> {
+    pub(crate) fn path_to_node(&self, address: IpAddr) -> Option<&Path> {
         self.streams.iter().find_map(|stream| match &stream.tally {
             Tally::Ways(ways) if stream.target == Target::NodePath(address) => ways.first.as_ref(),
             _ => None,
@@ -450,15 +462,17 @@ impl Engine {
 
     /// Whether each meter read below its threshold twice in a row, the second time after the window.
     fn meters_fell(&self) -> bool {
-        self.streams.iter().all(|stream| match (&stream.tally, stream.target) {
-            (Tally::Looks(looks), Target::Device(index)) => self
-                .plan
-                .devices
-                .get(index)
-                .and_then(|feed| feed.off_max_watts)
-                .is_some_and(|limit| looks.twice_below(limit)),
-            _ => true,
-        })
+        self.streams
+            .iter()
+            .all(|stream| match (&stream.tally, stream.target) {
+                (Tally::Looks(looks), Target::Device(index)) => self
+                    .plan
+                    .devices
+                    .get(index)
+                    .and_then(|feed| feed.off_max_watts)
+                    .is_some_and(|limit| looks.twice_below(limit)),
+                _ => true,
+            })
     }
 
     /// Whether the state allows this stream another probe, whenever it is due.
@@ -516,7 +530,11 @@ impl Engine {
         };
         stream.first_sent.get_or_insert(now);
         stream.sent += 1;
-        stream.next = if stream.is_single() { None } else { Some(now + every) };
+        stream.next = if stream.is_single() {
+            None
+        } else {
+            Some(now + every)
+        };
         stream.running.push(Running {
             id,
             started: now,
@@ -560,7 +578,11 @@ fn streams_of(plan: &Plan, rules: Rules) -> Vec<Stream> {
             streams.push(Stream::new(target, CONNECT_EVERY, answers()));
         }
         if rules.neighbours_are_asked {
-            streams.push(Stream::new(Target::Neighbour(address, None), CHECK_EVERY, answers()));
+            streams.push(Stream::new(
+                Target::Neighbour(address, None),
+                CHECK_EVERY,
+                answers(),
+            ));
         }
         for witness in &network.witnesses {
             streams.push(Stream::new(Target::WitnessPath(*witness), CHECK_EVERY, ways()));
@@ -577,22 +599,50 @@ fn streams_of(plan: &Plan, rules: Rules) -> Vec<Stream> {
     unique
 }
 
+fn own_address(plan: &Plan, node: IpAddr) -> Option<IpAddr> {
+    plan.networks
+        .iter()
+        .find(|network| network.address == node)?
+        .own_address
+}
+
+fn check_own_address(path: Path, own: Option<IpAddr>) -> Result<Path, String> {
+    match own {
+        Some(own) if !path.addresses.contains(&own) => Err(format!(
+            "this host's own address {own} is not on {}, by which the node would be reached",
+            path.link
+        )),
+        _ => Ok(path),
+    }
+}
+
 fn windows_of(plan: &Plan, rules: Rules) -> VecDeque<(Window, Duration)> {
-    let Timing { wait, metered_wait, .. } = plan.timing;
+    let Timing {
+        wait, metered_wait, ..
+    } = plan.timing;
     let full = wait.max(Timing::SHORTEST);
     let metered = !plan.devices.is_empty()
         && plan.devices.iter().all(|feed| {
             feed.off_max_watts.is_some_and(|limit| {
-                !rules.baseline_required || feed.baseline_watts.is_some_and(|before| before.is_finite() && before > limit)
+                !rules.baseline_required
+                    || feed
+                        .baseline_watts
+                        .is_some_and(|before| before.is_finite() && before > limit)
             })
         });
     let mut windows = VecDeque::new();
-    if let Some(short) = metered_wait.map(|short| short.max(Timing::SHORTEST)).filter(|short| *short < full)
+    if let Some(short) = metered_wait
+        .map(|short| short.max(Timing::SHORTEST))
+        .filter(|short| *short < full)
         && metered
     {
         windows.push_back((Window::Metered, short));
     }
-    let full = if rules.whole_window { full } else { Timing::SHORTEST };
+    let full = if rules.whole_window {
+        full
+    } else {
+        Timing::SHORTEST
+    };
     windows.push_back((Window::Full, full));
     windows
 }

@@ -13,6 +13,8 @@
 mod drive;
 pub(crate) mod engine;
 pub mod evidence;
+#[cfg(target_os = "linux")]
+mod linux;
 pub mod plan;
 pub mod probe;
 pub mod report;
@@ -27,6 +29,8 @@ pub mod verdict;
 
 pub use drive::verify;
 pub use evidence::{Evidence, Outcome, Probe};
+#[cfg(target_os = "linux")]
+pub use linux::HostProber;
 pub use plan::{Feed, Network, Plan, Timing};
 pub use probe::{Heard, Path, Prober};
 pub use report::Report;

@@ -55,6 +55,9 @@ pub struct Network {
     pub name: String,
     /// The node's address there.
     pub address: IpAddr,
+    /// This host's own address there, where it is known: it must be on the link that leads to the node. An observer
+    /// that lost its address would send by its default route, into nowhere, and hear nothing.
+    pub own_address: Option<IpAddr>,
     /// TCP ports that are tried besides ICMP.
     pub tcp_ports: Vec<u16>,
     /// Addresses of others on this network that answer echo requests.
@@ -72,6 +75,7 @@ impl Network {
         Self {
             name: name.into(),
             address,
+            own_address: None,
             tcp_ports: Vec::new(),
             witnesses: Vec::new(),
             shared_witnesses: false,

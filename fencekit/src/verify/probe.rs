@@ -16,8 +16,10 @@ pub struct Path {
     pub link: String,
     /// The router in between; `None` on a directly connected network.
     pub gateway: Option<IpAddr>,
-    /// This host's address on it.
+    /// The address that the packet leaves from.
     pub source: Option<IpAddr>,
+    /// This host's usable addresses on the link.
+    pub addresses: Vec<IpAddr>,
     /// Whether addresses are resolved on this link by ARP or NDP, so that neighbours can be asked.
     pub resolves: bool,
 }

@@ -68,7 +68,12 @@ impl fmt::Display for Report {
         for reason in &self.reasons {
             writeln!(f, "  because {reason}")?;
         }
-        let widest = self.evidence.iter().map(|one| one.subject.len()).max().unwrap_or(0);
+        let widest = self
+            .evidence
+            .iter()
+            .map(|one| one.subject.len())
+            .max()
+            .unwrap_or(0);
         for one in &self.evidence {
             let network = one.network.as_deref().unwrap_or("-");
             writeln!(

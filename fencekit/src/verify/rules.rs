@@ -31,6 +31,8 @@ pub(crate) struct Rules {
     pub(crate) lost_probe_is_unknown: bool,
     /// Silence counts only with a sound path: route, link, own address.
     pub(crate) silence_needs_path: bool,
+    /// This host's own address on the network, where it is known, must be there.
+    pub(crate) own_address_present: bool,
     /// The path must be sound throughout, not just at first.
     pub(crate) path_throughout: bool,
     /// Silence counts only when the network's witness answered.
@@ -62,6 +64,7 @@ impl Rules {
         failed_probe_is_unknown: true,
         lost_probe_is_unknown: true,
         silence_needs_path: true,
+        own_address_present: true,
         path_throughout: true,
         silence_needs_witness: true,
         witness_throughout: true,

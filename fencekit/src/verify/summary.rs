@@ -79,7 +79,13 @@ fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-fn piece(probe: Probe, subject: impl ToString, network: Option<&Network>, at: At, took: Duration) -> Evidence {
+fn piece(
+    probe: Probe,
+    subject: impl ToString,
+    network: Option<&Network>,
+    at: At,
+    took: Duration,
+) -> Evidence {
     Evidence {
         probe,
         subject: subject.to_string(),
@@ -95,7 +101,10 @@ fn power(feed: &Feed, looks: &Looks, rules: Rules, seen: &Seen<'_>) -> Evidence 
     let decisive = if rules.look_after_window {
         looks.newest()
     } else {
-        looks.all.iter().find(|look| look.what.observation == Observation::Off)
+        looks
+            .all
+            .iter()
+            .find(|look| look.what.observation == Observation::Off)
     };
     if let Some(on) = &looks.on {
         return Evidence {
@@ -192,7 +201,10 @@ fn network_evidence(
         .filter(|_| rules.silence_needs_path)
         .or_else(|| {
             seen.stalled.map(|(_, length)| {
-                format!("this host itself stood still for {}; is it overloaded?", seconds(length))
+                format!(
+                    "this host itself stood still for {}; is it overloaded?",
+                    seconds(length)
+                )
             })
         });
     for stream in seen.streams {
@@ -201,19 +213,32 @@ fn network_evidence(
             Target::Tcp(to) if to.ip() == address && network.tcp_ports.contains(&to.port()) => {
                 (Probe::Tcp, to.to_string())
             }
-            Target::Neighbour(to, _) if to == address && stream.sent > 0 => (Probe::Neighbour, address.to_string()),
+            Target::Neighbour(to, _) if to == address && stream.sent > 0 => {
+                (Probe::Neighbour, address.to_string())
+            }
             _ => continue,
         };
-        let Tally::Answers(answers) = &stream.tally else { continue };
+        let Tally::Answers(answers) = &stream.tally else {
+            continue;
+        };
         let base = piece(probe, subject, Some(network), seen.now, Duration::ZERO);
-        evidence.push(answers_evidence(base, stream, answers, deaf.as_deref(), rules, seen));
+        evidence.push(answers_evidence(
+            base,
+            stream,
+            answers,
+            deaf.as_deref(),
+            rules,
+            seen,
+        ));
     }
     witnesses(plan, network, rules, seen, evidence);
 }
 
 fn broken_path(address: IpAddr, rules: Rules, seen: &Seen<'_>) -> Option<Sample<String>> {
     let stream = seen.stream(Target::NodePath(address))?;
-    let Tally::Ways(ways) = &stream.tally else { return None };
+    let Tally::Ways(ways) = &stream.tally else {
+        return None;
+    };
     let unseen = |what: &str| {
         Some(Sample {
             started: seen.now,
@@ -222,7 +247,11 @@ fn broken_path(address: IpAddr, rules: Rules, seen: &Seen<'_>) -> Option<Sample<
         })
     };
     if !rules.path_throughout {
-        return if ways.first.is_some() { None } else { ways.broken.clone() };
+        return if ways.first.is_some() {
+            None
+        } else {
+            ways.broken.clone()
+        };
     }
     if ways.broken.is_some() {
         return ways.broken.clone();
@@ -273,7 +302,10 @@ fn answers_evidence(
         return unknown(format!("an answer could not have been heard: {why}"));
     }
     if stream.lost > 0 && rules.lost_probe_is_unknown {
-        return unknown(format!("{} of {} probes never came back", stream.lost, stream.sent));
+        return unknown(format!(
+            "{} of {} probes never came back",
+            stream.lost, stream.sent
+        ));
     }
     let silent = match stream.target {
         Target::Neighbour(..) => match &answers.newest {
@@ -316,10 +348,18 @@ fn witnesses(plan: &Plan, network: &Network, rules: Rules, seen: &Seen<'_>, evid
             evidence.push(Evidence { detail, ..base });
             continue;
         }
-        let Some(Tally::Answers(answers)) = seen.stream(Target::Witness(*witness)).map(|stream| &stream.tally) else {
+        let Some(Tally::Answers(answers)) =
+            seen.stream(Target::Witness(*witness)).map(|stream| &stream.tally)
+        else {
             continue;
         };
-        evidence.push(attendance(base, &answers.heard, answers.failure.as_ref(), rules, seen));
+        evidence.push(attendance(
+            base,
+            &answers.heard,
+            answers.failure.as_ref(),
+            rules,
+            seen,
+        ));
     }
     // A device that answers on the node's own directly connected network shows that this network carries answers.
     for (index, feed) in plan.devices.iter().enumerate() {
@@ -331,7 +371,13 @@ fn witnesses(plan: &Plan, network: &Network, rules: Rules, seen: &Seen<'_>, evid
             continue;
         }
         let Some(looks) = seen.looks(index) else { continue };
-        let base = piece(Probe::Witness, &feed.label, Some(network), seen.now, Duration::ZERO);
+        let base = piece(
+            Probe::Witness,
+            &feed.label,
+            Some(network),
+            seen.now,
+            Duration::ZERO,
+        );
         evidence.push(attendance(base, &looks.heard(), None, rules, seen));
     }
 }

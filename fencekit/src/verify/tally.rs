@@ -87,7 +87,11 @@ pub(crate) struct Looks {
 impl Looks {
     pub(crate) fn note(&mut self, started: At, at: At, look: Look) {
         if look.observation == Observation::On {
-            self.on.get_or_insert(Sample { started, at, what: () });
+            self.on.get_or_insert(Sample {
+                started,
+                at,
+                what: (),
+            });
         }
         self.all.push(Sample {
             started,
@@ -177,7 +181,10 @@ mod tests {
     fn a_gap_reaches_from_end_to_end() {
         assert_eq!(longest_gap(&[], ms(500), ms(10_500)), ms(10_000));
         assert_eq!(longest_gap(&[ms(600), ms(4000)], ms(500), ms(10_500)), ms(6500));
-        assert_eq!(longest_gap(&[ms(100), ms(11_000)], ms(500), ms(10_500)), ms(10_000));
+        assert_eq!(
+            longest_gap(&[ms(100), ms(11_000)], ms(500), ms(10_500)),
+            ms(10_000)
+        );
     }
 
     #[test]
@@ -186,6 +193,7 @@ mod tests {
             link: link.into(),
             gateway: None,
             source: None,
+            addresses: Vec::new(),
             resolves: true,
         };
         let mut ways = Ways::default();

@@ -137,15 +137,44 @@ fn head(table: &mut String, cells: &[&str]) {
 fn networks() -> [(&'static str, Net, bool); 9] {
     let with = |witness| Net { witness, ..QUIET };
     [
-        ("answered", Net { icmp: Answered, ..QUIET }, false),
+        (
+            "answered",
+            Net {
+                icmp: Answered,
+                ..QUIET
+            },
+            false,
+        ),
         ("silent, witness answers", QUIET, false),
         ("silent, no witness", with(None), false),
         ("silent, no witness, `require_witness`", with(None), true),
         ("silent, witness silent", with(Some(Silent)), false),
         ("silent, witness unknown", with(Some(Unknown)), false),
-        ("probe failed", Net { icmp: Unknown, ..QUIET }, false),
-        ("silent, path broken", Net { path_broken: true, ..QUIET }, false),
-        ("answered, path broken", Net { icmp: Answered, path_broken: true, ..QUIET }, false),
+        (
+            "probe failed",
+            Net {
+                icmp: Unknown,
+                ..QUIET
+            },
+            false,
+        ),
+        (
+            "silent, path broken",
+            Net {
+                path_broken: true,
+                ..QUIET
+            },
+            false,
+        ),
+        (
+            "answered, path broken",
+            Net {
+                icmp: Answered,
+                path_broken: true,
+                ..QUIET
+            },
+            false,
+        ),
     ]
 }
 
@@ -166,12 +195,18 @@ fn table() -> String {
             let verdicts = nets
                 .iter()
                 .map(|(_, net, require)| cell(&judge(&[Device { power, meter }], &[*net], *require)));
-            row(&mut text, [power.to_string(), or_none(meter)].into_iter().chain(verdicts));
+            row(
+                &mut text,
+                [power.to_string(), or_none(meter)].into_iter().chain(verdicts),
+            );
         }
     }
 
     text.push_str("\n## Two devices, one silent and witnessed network\n\n");
-    head(&mut text, &["first device", "second off", "second on", "second unknown"]);
+    head(
+        &mut text,
+        &["first device", "second off", "second on", "second unknown"],
+    );
     for first in POWER {
         let verdicts = POWER.map(|second| {
             let device = |power| Device { power, meter: None };
@@ -194,22 +229,46 @@ fn table() -> String {
         "\n## The probes of one witnessed network, power off\n\n\
          Neighbours are asked on directly connected networks, TCP where `tcp_ports` is set.\n\n",
     );
-    let titles = ["icmp", "tcp", "no neighbour probe", "neighbour silent", "neighbour answered", "neighbour unknown"];
+    let titles = [
+        "icmp",
+        "tcp",
+        "no neighbour probe",
+        "neighbour silent",
+        "neighbour answered",
+        "neighbour unknown",
+    ];
     head(&mut text, &titles);
     for icmp in HEARD {
         for tcp in MAYBE_HEARD {
             let verdicts = MAYBE_HEARD.map(|neighbour| {
-                let net = Net { icmp, tcp, neighbour, ..QUIET };
+                let net = Net {
+                    icmp,
+                    tcp,
+                    neighbour,
+                    ..QUIET
+                };
                 cell(&judge(&[OFF], &[net], false))
             });
-            row(&mut text, [icmp.to_string(), or_none(tcp)].into_iter().chain(verdicts));
+            row(
+                &mut text,
+                [icmp.to_string(), or_none(tcp)].into_iter().chain(verdicts),
+            );
         }
     }
 
     text.push_str("\n## Nothing configured\n\n");
     head(&mut text, &["configured", "verdict"]);
-    row(&mut text, ["no address, power off".to_owned(), cell(&judge(&[OFF], &[], false))]);
-    row(&mut text, ["no device, silent".to_owned(), cell(&judge(&[], &[QUIET], false))]);
+    row(
+        &mut text,
+        [
+            "no address, power off".to_owned(),
+            cell(&judge(&[OFF], &[], false)),
+        ],
+    );
+    row(
+        &mut text,
+        ["no device, silent".to_owned(), cell(&judge(&[], &[QUIET], false))],
+    );
     row(&mut text, ["neither".to_owned(), cell(&judge(&[], &[], false))]);
     text
 }
@@ -259,7 +318,12 @@ fn all_nets() -> Vec<Net> {
 
 /// What the documentation promises, written without a look at the code.
 fn promised(devices: &[Device], nets: &[Net], require_witness: bool) -> Verdict {
-    let heard = |net: &Net| [Some(net.icmp), net.tcp, net.neighbour].into_iter().flatten().collect::<Vec<_>>();
+    let heard = |net: &Net| {
+        [Some(net.icmp), net.tcp, net.neighbour]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+    };
     let answered = nets.iter().any(|net| heard(net).contains(&Answered));
     if answered || devices.iter().any(|device| device.power == On) {
         return Verdict::StillAlive;
@@ -347,11 +411,18 @@ fn evidence_that_is_missing_counts_as_unknown() {
             elapsed_ms: 0,
         })
         .collect();
-    assert_eq!(decide(&plan, &evidence, Window::Full).verdict, Verdict::ConfirmedOff);
+    assert_eq!(
+        decide(&plan, &evidence, Window::Full).verdict,
+        Verdict::ConfirmedOff
+    );
     for missing in 0..evidence.len() {
         let mut rest = evidence.clone();
         rest.remove(missing);
-        assert_eq!(decide(&plan, &rest, Window::Full).verdict, Verdict::Inconclusive, "without {missing}");
+        assert_eq!(
+            decide(&plan, &rest, Window::Full).verdict,
+            Verdict::Inconclusive,
+            "without {missing}"
+        );
     }
     assert_eq!(decide(&plan, &[], Window::Full).verdict, Verdict::Inconclusive);
 }

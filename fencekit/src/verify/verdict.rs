@@ -150,29 +150,15 @@ fn check_devices(plan: &Plan, evidence: &[Evidence], rules: Rules, against: &mut
         wanted.push(Outcome::Unknown);
     }
     for label in labels {
-        let feeds: Vec<_> = plan
-            .devices
-            .iter()
-            .filter(|feed| feed.label == label)
-            .collect();
+        let feeds: Vec<_> = plan.devices.iter().filter(|feed| feed.label == label).collect();
         match all_are(evidence, Probe::Power, label, None, &wanted, feeds.len()) {
             Ok(()) => any_off = true,
             Err(what) => power.push((Rule::PowerNotOff, what)),
         }
-        let metered = feeds
-            .iter()
-            .filter(|feed| feed.off_max_watts.is_some())
-            .count();
+        let metered = feeds.iter().filter(|feed| feed.off_max_watts.is_some()).count();
         if metered > 0
             && rules.meter_must_be_below
-            && let Err(what) = all_are(
-                evidence,
-                Probe::Meter,
-                label,
-                None,
-                &[Outcome::Below],
-                metered,
-            )
+            && let Err(what) = all_are(evidence, Probe::Meter, label, None, &[Outcome::Below], metered)
         {
             against.push((Rule::MeterNotBelow, what));
         }
@@ -296,7 +282,11 @@ fn check_witnesses(plan: &Plan, network: &Network, evidence: &[Evidence], rules:
             "{} {}: no witness answered throughout, so the node may have answered unheard ({})",
             network.name,
             network.address,
-            if said.is_empty() { "none was asked".to_owned() } else { said.join("; ") }
+            if said.is_empty() {
+                "none was asked".to_owned()
+            } else {
+                said.join("; ")
+            }
         )
     })
 }

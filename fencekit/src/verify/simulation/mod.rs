@@ -3,7 +3,7 @@
 //! Two properties:
 //!
 //! 1. *Sound*: a node that could still write is never confirmed off, unless every device lies and nothing that it
-//!    sent could have reached an observer to whom all looked well.
+//!    sends can be counted on to reach an observer to whom all looks well.
 //! 2. *Live*: a node that is dead, on a healthy network, is confirmed within the window plus two seconds.
 //!
 //! `FENCEKIT_SCHEDULES` sets how many worlds are tried, `FENCEKIT_SEED` runs one alone and tells its story.
@@ -14,7 +14,7 @@ mod world;
 
 use std::time::Duration;
 
-use run::{Run, is_undetectable, is_unsound, run};
+use run::{Run, is_unsound, run};
 use world::World;
 
 use super::rules::Rules;
@@ -22,7 +22,9 @@ use super::verdict::Verdict;
 
 fn schedules() -> u64 {
     let given = std::env::var("FENCEKIT_SCHEDULES").ok();
-    given.map_or(10_000, |text| text.parse().expect("FENCEKIT_SCHEDULES must be a number"))
+    given.map_or(10_000, |text| {
+        text.parse().expect("FENCEKIT_SCHEDULES must be a number")
+    })
 }
 
 fn tell(world: &World, run: &Run) -> String {
@@ -55,7 +57,10 @@ fn for_every_seed<T: Send>(count: u64, check: impl Fn(u64) -> Option<T> + Sync) 
                 })
             })
             .collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap())
+            .collect()
     })
 }
 
@@ -109,7 +114,6 @@ fn a_dead_node_on_a_healthy_network_is_confirmed_in_time() {
             "{}",
             tell(&world, &run)
         );
-        assert!(!is_undetectable(&world, &run) || !world.could_write(0, 1000));
         None::<()>
     });
 }

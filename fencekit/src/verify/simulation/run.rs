@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::world::{Dice, Failing, Meter, NetWorld, Port, World, place, within};
+use super::world::{Dice, Failing, Meter, NetWorld, OBSERVER, Port, World, address, place, within};
 use crate::power::Observation;
 use crate::verify::engine::{Ending, Engine, Request, Target};
 use crate::verify::probe::{Heard, Path};
@@ -59,7 +59,9 @@ pub(super) fn run(world: &World, rules: Rules) -> Run {
                 life_delivered,
             };
         }
-        let wake = engine.poll_timeout().map(|wake| ms(wake + Duration::from_micros(999)));
+        let wake = engine
+            .poll_timeout()
+            .map(|wake| ms(wake + Duration::from_micros(999)));
         let finding = simulator.queue.peek().map(|Reverse((at, ..))| *at);
         let next = [wake, finding].into_iter().flatten().min().unwrap().max(now);
         now = match world.stall {
@@ -128,16 +130,24 @@ impl Simulator<'_> {
             Failing::Within(span) => within(Some(span), now),
             Failing::Often(percent) => self.dice.percent(percent),
         };
+        let back = now + feed.latency;
         let cut_off = feed.network.is_some_and(|network| {
             let net = &self.world.nets[network];
-            within(net.partition, now) || within(net.own_link_down, now) || within(net.rerouted, now)
+            [net.partition, net.own_link_down, net.rerouted]
+                .into_iter()
+                .any(|span| within(span, now) || within(span, back))
         });
-        let back = now + feed.latency;
         if failing || cut_off || back > until {
-            let at = if self.dice.percent(50) { until } else { back.min(until) };
+            let at = if self.dice.percent(50) {
+                until
+            } else {
+                back.min(until)
+            };
             let look = Look {
                 observation: Observation::unknown("no answer"),
-                watts: self.world.plan.devices[index].off_max_watts.map(|_| Err("no answer".into())),
+                watts: self.world.plan.devices[index]
+                    .off_max_watts
+                    .map(|_| Err("no answer".into())),
             };
             return self.back(at, id, Finding::Look(look), false);
         }
@@ -164,9 +174,18 @@ impl Simulator<'_> {
         let elsewhere = network >= 100;
         let rerouted = within(net.rerouted, now) && !elsewhere;
         Ok(Path {
-            link: if rerouted { "default".into() } else { format!("net{network}") },
+            link: if rerouted {
+                "default".into()
+            } else {
+                format!("net{network}")
+            },
             gateway: (rerouted || !net.direct).then(|| IpAddr::from([10, 20, 99, 1])),
             source: None,
+            addresses: if rerouted {
+                Vec::new()
+            } else {
+                vec![address(network, OBSERVER)]
+            },
             resolves: true,
         })
     }
@@ -193,9 +212,17 @@ impl Simulator<'_> {
             return;
         }
         if net.forbidden {
-            return self.back(now, id, Finding::Heard(Heard::Failed("not permitted".into())), false);
+            return self.back(
+                now,
+                id,
+                Finding::Heard(Heard::Failed("not permitted".into())),
+                false,
+            );
         }
-        match self.answer_arrives(now, to).filter(|back| *back <= until && !deaf) {
+        match self
+            .answer_arrives(now, to)
+            .filter(|back| *back <= until && !deaf)
+        {
             Some(back) => self.back(back, id, Finding::Heard(Heard::Answered("a reply".into())), true),
             None => self.back(until, id, Finding::Heard(Heard::Silent), false),
         }
@@ -209,7 +236,12 @@ impl Simulator<'_> {
         match self.answer_arrives(now, to).filter(|back| *back <= until) {
             Some(back) => self.back(back, id, Finding::Heard(Heard::Answered("resolved".into())), true),
             None if asked_ago.is_none() => {
-                self.back(now + 1, id, Finding::Heard(Heard::Undecided("just asked".into())), false);
+                self.back(
+                    now + 1,
+                    id,
+                    Finding::Heard(Heard::Undecided("just asked".into())),
+                    false,
+                );
             }
             None => self.back(now + 1, id, Finding::Heard(Heard::Silent), false),
         }
@@ -219,7 +251,12 @@ impl Simulator<'_> {
         let net = self.net(to).clone();
         let witness = *self.world.witness(to).unwrap();
         if net.forbidden {
-            return self.back(now, id, Finding::Heard(Heard::Failed("not permitted".into())), false);
+            return self.back(
+                now,
+                id,
+                Finding::Heard(Heard::Failed("not permitted".into())),
+                false,
+            );
         }
         let back = now + 2;
         let cut_off = [net.partition, net.own_link_down, net.rerouted]
@@ -237,25 +274,34 @@ impl Simulator<'_> {
     }
 }
 
-/// Why a wrong "off" in this world could not have been avoided: every device that feeds the node lies, its meter
-/// too, nothing that the node sent reached the observer, and nothing about the networks looked wrong from there.
+/// Whether a wrong "off" in this world could not have been avoided: every device that feeds the node lies, its meter
+/// too, nothing that the node sends can be counted on to reach an observer and nothing did, and nothing about the
+/// networks looks wrong from there.
 pub(super) fn is_undetectable(world: &World, run: &Run) -> bool {
     let end = ms(run.ending.window_end);
     let open = ms(world.plan.timing.settle);
     let devices_lie = !world.feeds.is_empty()
-        && world.feeds.iter().zip(&world.plan.devices).all(|(feed, planned)| {
-            let device_lies = feed.lies && feed.failing != Failing::Always && !feed.hangs;
-            let meter_lies = planned.off_max_watts.is_none() || matches!(feed.meter, Meter::Stuck(watts) if watts <= 5.0);
-            !feed.powered(end) || (device_lies && meter_lies)
-        });
-    let stood_still = world.stall.is_some_and(|(from, to)| overlap((from, to), open, end) > 1700);
+        && world
+            .feeds
+            .iter()
+            .zip(&world.plan.devices)
+            .all(|(feed, planned)| {
+                let device_lies = feed.lies && feed.failing != Failing::Always && !feed.hangs;
+                let meter_lies = planned.off_max_watts.is_none()
+                    || matches!(feed.meter, Meter::Stuck(watts) if watts <= 5.0);
+                !feed.powered(end) || (device_lies && meter_lies)
+            });
+    let stood_still = world
+        .stall
+        .is_some_and(|(from, to)| overlap((from, to), open, end) > 1700);
     let networks_look_sound = !world.nets.is_empty()
         && world
             .nets
             .iter()
             .enumerate()
             .all(|(index, net)| !looks_wrong(world, index, net, open, end));
-    devices_lie && !run.life_delivered && !stood_still && networks_look_sound
+    let unheard = !run.life_delivered && !world.is_audible();
+    devices_lie && unheard && !stood_still && networks_look_sound
 }
 
 fn overlap(span: (i64, i64), open: i64, end: i64) -> i64 {
@@ -268,13 +314,16 @@ fn looks_wrong(world: &World, index: usize, net: &NetWorld, open: i64, end: i64)
     let noticed = |span: Option<(i64, i64)>| {
         span.is_some_and(|span| within(Some(span), end) || overlap(span, open, end) > 1100)
     };
-    if net.forbidden || net.hangs || noticed(net.own_link_down) {
+    let planned = &world.plan.networks[index];
+    let address_missed = planned.own_address.is_some() && noticed(net.rerouted);
+    if net.forbidden || net.hangs || noticed(net.own_link_down) || address_missed {
         return true;
     }
-    let planned = &world.plan.networks[index];
     let real = net.witnesses.iter().filter(|witness| !witness.misplaced);
     let configured = !planned.witnesses.is_empty();
+    // Where the observer had lost its address before, a device there does not look directly connected.
     let device = net.direct
+        && !within(net.rerouted, 0)
         && world
             .feeds
             .iter()

@@ -154,6 +154,7 @@ pub(super) fn place(address: IpAddr) -> (usize, u8) {
     }
 }
 
+pub(super) const OBSERVER: u8 = 1;
 const NODE: u8 = 2;
 const DEVICE: u8 = 200;
 const WITNESS: u8 = 250;
@@ -204,7 +205,9 @@ impl World {
     pub(super) fn healthy(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let wait = dice.range(1000, 15_000);
-        let nets = (0..dice.range(1, 4)).map(|_| healthy_net(&mut dice)).collect::<Vec<_>>();
+        let nets = (0..dice.range(1, 4))
+            .map(|_| healthy_net(&mut dice))
+            .collect::<Vec<_>>();
         let feeds = (0..dice.range(1, 3))
             .map(|_| FeedWorld {
                 off_at: Some(dice.range(-2000, -100)),
@@ -259,6 +262,7 @@ impl World {
         for (index, net) in self.nets.iter().enumerate() {
             let mut network = Network::new(format!("net{index}"), address(index, NODE));
             network.tcp_ports = net.tcp.map(|_| 22).into_iter().collect();
+            network.own_address = dice.percent(40).then(|| address(index, OBSERVER));
             network.shared_witnesses = dice.percent(10);
             for (number, witness) in net.witnesses.iter().enumerate() {
                 let host = WITNESS + u8::try_from(number).unwrap();
@@ -278,7 +282,11 @@ impl World {
 
     /// When the instance that ran before the fence lost its last power; `None` when it never does.
     pub(super) fn dies_at(&self) -> Option<i64> {
-        let off = self.feeds.iter().map(|feed| feed.off_at).collect::<Option<Vec<_>>>()?;
+        let off = self
+            .feeds
+            .iter()
+            .map(|feed| feed.off_at)
+            .collect::<Option<Vec<_>>>()?;
         let off = off.into_iter().max()?;
         let on = self.feeds.iter().filter_map(|feed| feed.bounce_at).min();
         let dies = off + self.holds_up;
@@ -302,6 +310,58 @@ impl World {
         }
         let on = self.feeds.iter().filter_map(|feed| feed.bounce_at).min();
         self.powered(at) && on.is_some_and(|on| at >= on + self.boots)
+    }
+
+    /// How long the rules have the node observed: the short window is theirs to take when every meter showed a load
+    /// before.
+    pub(super) fn window(&self) -> i64 {
+        let timing = self.plan.timing;
+        let metered = self.plan.devices.iter().all(|device| {
+            let limit = device.off_max_watts.unwrap_or(f64::INFINITY);
+            device.baseline_watts.is_some_and(|before| before > limit)
+        });
+        let length = match timing.metered_wait {
+            Some(short) if metered => short.min(timing.wait),
+            _ => timing.wait,
+        };
+        i64::try_from(length.as_millis()).unwrap().max(1000)
+    }
+
+    /// Whether some network lets anybody hear the node who asks all through the window, once a second for echoes
+    /// and neighbours and every two for ports, and waits for answers to its end. Said of the world, whatever the
+    /// engine does.
+    pub(super) fn is_audible(&self) -> bool {
+        let open = i64::try_from(self.plan.timing.settle.as_millis()).unwrap();
+        let end = open + self.window();
+        self.nets.iter().any(|net| {
+            let echoes = !net.icmp_filtered && self.hears_for(net, open, end, net.delay) >= 1000;
+            let port = matches!(net.tcp, Some(Port::Open | Port::Refused));
+            let ports = port && self.hears_for(net, open, end, net.delay) >= 2100;
+            let neighbours =
+                net.direct && net.delay < 900 && self.hears_for(net, open, end, net.delay) >= 1200;
+            echoes || ports || neighbours
+        })
+    }
+
+    /// The longest stretch of the window, in milliseconds, in which every packet sent is answered within it.
+    fn hears_for(&self, net: &NetWorld, open: i64, end: i64, delay: i64) -> i64 {
+        let unsound = net.loss > 0 || net.forbidden || net.hangs || self.stall.is_some();
+        if unsound {
+            return 0;
+        }
+        let (mut longest, mut current) = (0, 0);
+        for sent in (open..end).step_by(50) {
+            let (there, back) = (sent + delay / 2, sent + delay);
+            let heard = back <= end
+                && self.answers(there)
+                && !within(net.node_link_down, there)
+                && [there, back].iter().all(|at| !within(net.partition, *at))
+                && [sent, back].iter().all(|at| !within(net.own_link_down, *at))
+                && !within(net.rerouted, sent);
+            current = if heard { current + 50 } else { 0 };
+            longest = longest.max(current);
+        }
+        longest
     }
 
     /// What the verdict must never miss: at its moment the old instance lives, or power flows although nobody
@@ -328,7 +388,9 @@ fn wild_net(dice: &mut Dice, wait: i64) -> NetWorld {
         direct: dice.percent(60),
         node_link_down: wild_span(dice, wait, 35),
         icmp_filtered: dice.percent(25),
-        tcp: dice.percent(30).then(|| dice.pick(&[Port::Open, Port::Refused, Port::Filtered])),
+        tcp: dice
+            .percent(30)
+            .then(|| dice.pick(&[Port::Open, Port::Refused, Port::Filtered])),
         loss: dice.pick(&[0, 0, 0, 5, 30, 70]),
         delay: dice.pick(&[1, 1, 5, 5, 200, 1500, 4000, 8000]),
         partition: wild_span(dice, wait, 15),
