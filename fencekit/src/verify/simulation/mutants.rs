@@ -100,7 +100,7 @@ fn bless() {
     for (name, break_it) in RULES {
         match (0..TRIED_AT_MOST).find_map(|seed| Some((seed, caught(seed, *break_it)?))) {
             Some((seed, (world, broken))) => {
-                writeln!(table, "{}", line(name, seed, &world, &broken)).unwrap()
+                writeln!(table, "{}", line(name, seed, &world, &broken)).unwrap();
             }
             None => unnoticed.push(*name),
         }
