@@ -196,6 +196,9 @@ fn every_method_is_simulated_as_the_file_has_it() {
   bmc: {method: ipmi, ip: 127.0.0.1, port: 0, user: admin, password: sesame1, identity: 44454c4c-0010-4b30-8035-b7c04f4d3132}
   kasa: {method: kasa, ip: 127.0.0.1, port: 0, identity: \"50:c7:bf:00:00:77\"}
   tapo: {method: kasa, ip: 127.0.0.1, port: 0, user: me@example.org, password: sesame2}
+  aes: {method: kasa, ip: 127.0.0.1, port: 0, transport: aes, user: me@example.org, password: sesame2}
+  tpap: {method: kasa, ip: 127.0.0.1, port: 0, transport: tpap, user: me@example.org, password: sesame2}
+  native: {method: esphome, ip: 127.0.0.1, port: 0, switch_name: Rack Relay, encryption_key: \"QRTIErOb/fcE9Ukd/5qA3RGYMn0Y+p06U58SCtOXvPc=\"}
   relay-1: {method: tasmota, ip: 127.0.0.1, port: 0, password: sesame3, plug: 1}
   relay-2: {method: tasmota, ip: 127.0.0.1, port: 0, password: sesame3, plug: 2}
   web: {method: esphome, ip: 127.0.0.1, port: 0, switch_name: Rack Relay, user: admin, password: sesame4}
@@ -204,7 +207,7 @@ fn every_method_is_simulated_as_the_file_has_it() {
     );
     let mut sim = Sim::start(&written, &[]);
     let mut text = std::fs::read_to_string(&written.path).unwrap();
-    for _ in 0..7 {
+    for _ in 0..10 {
         let line = sim.line();
         let (node, port) = (line["node"].as_str().unwrap(), line["port"].as_u64().unwrap());
         let entry = format!("  {node}: {{");
@@ -225,7 +228,7 @@ fn every_method_is_simulated_as_the_file_has_it() {
     let sesame = file(&text.replace("sesame", "simsim"));
     let document = json(&run(&sesame, &["status", "--json"]));
     for node in document["nodes"].as_array().unwrap() {
-        let has_password = !matches!(node["node"].as_str().unwrap(), "kasa" | "http");
+        let has_password = !matches!(node["node"].as_str().unwrap(), "kasa" | "http" | "native");
         let expected = if has_password { "unknown" } else { "off" };
         assert_eq!(node["power"], expected, "{node}");
     }

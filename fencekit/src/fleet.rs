@@ -3,6 +3,9 @@
 //! Devices are asked side by side, at most [`AT_ONCE`] of them, so that one slow device delays nobody. Outlets of one
 //! device are asked one after the other: plugs and relays serve one client at a time. Results come in the order of
 //! the question.
+//!
+//! A process has a socket for each device that it asks; whoever watches tens of thousands of BMCs can have them share
+//! a few through `ipmi::fleet`.
 
 use std::collections::HashMap;
 use std::future::Future;

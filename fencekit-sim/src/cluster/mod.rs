@@ -130,6 +130,8 @@ async fn start(planned: &Planned) -> io::Result<Running> {
     match planned.protocol {
         Protocol::KasaXor => kasa::serve_xor(device, address).await,
         Protocol::KasaKlap => kasa::serve_klap(device, address, KlapVersion::V2, Dialect::Smart).await,
+        Protocol::KasaAes => kasa::serve_aes(device, address).await,
+        Protocol::KasaTpap => kasa::serve_tpap(device, address).await,
         Protocol::Http => {
             let firmware = Firmware {
                 routes: planned.routes().map_err(io::Error::other)?,
@@ -143,7 +145,6 @@ async fn start(planned: &Planned) -> io::Result<Running> {
             esphome::serve_native(device, address, native_key(&planned.settings)).await
         }
         Protocol::Ipmi => ipmi::serve(device, address, bmc(&planned.settings)).await,
-        _ => Err(io::Error::other("this protocol is not simulated yet")),
     }
 }
 

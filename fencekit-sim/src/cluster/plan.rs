@@ -202,9 +202,10 @@ impl Planned {
     /// Whether the entry names another outlet of this device.
     fn is_of(&self, entry: &Entry, settings: &Settings) -> bool {
         let (host, port) = place(entry, settings);
+        let same_place = self.method() == settings.method() && self.host == host && self.port == port;
+        // Any port is the same one only for outlets that could be of one device.
         let both_name_outlets = settings.has("plug") && self.settings.has("plug");
-        let same_method = self.method() == settings.method();
-        same_method && self.host == host && self.port == port && (port != 0 || both_name_outlets)
+        same_place && (port != 0 || (both_name_outlets && self.protocol == Protocol::of(settings)))
     }
 
     /// The backend that speaks to it.
