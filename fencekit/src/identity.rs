@@ -57,7 +57,8 @@ impl fmt::Display for Identity {
 /// The identity that a device must report before anything is switched: a MAC address, a device id, a BMC
 /// GUID or a name.
 ///
-/// A MAC, id or GUID is compared without regard to case and to `:`, `-` and `.`; a name exactly.
+/// A MAC, id or GUID is compared without regard to case and to `:`, `-` and `.`; a name exactly. A GUID may be written
+/// in any of the byte orders in which tools show the same one.
 ///
 /// ```
 /// use fencekit::{ExpectedIdentity, Identity};
@@ -106,7 +107,13 @@ impl ExpectedIdentity {
             .into_iter()
             .flatten()
             .any(|number| !wanted.is_empty() && bare(number) == wanted);
-        by_number || reported.name.as_deref() == Some(self.text.as_str())
+        let by_guid = || {
+            reported
+                .guid
+                .as_deref()
+                .is_some_and(|guid| same_guid(guid, &wanted))
+        };
+        by_number || by_guid() || reported.name.as_deref() == Some(self.text.as_str())
     }
 
     /// # Errors
@@ -130,9 +137,64 @@ fn bare(text: &str) -> String {
         .collect()
 }
 
+/// Whether two GUIDs are the same sixteen bytes, in the order of the wire, reversed (IPMI), or with the first three
+/// fields reversed (SMBIOS): `ipmitool mc guid`, `dmidecode` and BMCs' web pages differ in that.
+fn same_guid(one: &str, other: &str) -> bool {
+    let (Some(one), Some(other)) = (guid_bytes(one), guid_bytes(other)) else {
+        return false;
+    };
+    let reversed = |[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]: [u8; 16]| {
+        [p, o, n, m, l, k, j, i, h, g, f, e, d, c, b, a]
+    };
+    let smbios = |[a, b, c, d, e, f, g, h, rest @ ..]: [u8; 16]| {
+        let [i, j, k, l, m, n, o, p] = rest;
+        [d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p]
+    };
+    [
+        one,
+        reversed(one),
+        smbios(one),
+        reversed(smbios(one)),
+        smbios(reversed(one)),
+    ]
+    .contains(&other)
+}
+
+fn guid_bytes(text: &str) -> Option<[u8; 16]> {
+    let digits = bare(text);
+    if digits.len() != 32 {
+        return None;
+    }
+    u128::from_str_radix(&digits, 16).ok().map(u128::to_be_bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_guid_matches_in_every_order_that_tools_show() {
+        // The same sixteen bytes from `ipmitool mc guid` with the encodings rfc4122, ipmi and smbios.
+        let shown = [
+            "44454c4c-0010-4b30-8035-b7c04f4d3132",
+            "32314d4f-c0b7-3580-304b-10004c4c4544",
+            "4c4c4544-1000-304b-8035-b7c04f4d3132",
+        ];
+        for reported in shown {
+            let device = Identity {
+                guid: Some(reported.to_owned()),
+                ..Identity::default()
+            };
+            for expected in shown {
+                assert!(
+                    ExpectedIdentity::parse(expected).unwrap().matches(&device),
+                    "{expected}"
+                );
+            }
+            let other = "44454c4c-0010-4b30-8035-b7c04f4d3133";
+            assert!(!ExpectedIdentity::parse(other).unwrap().matches(&device));
+        }
+    }
 
     #[test]
     fn separators_alone_match_nothing() {

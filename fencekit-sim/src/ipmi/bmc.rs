@@ -21,8 +21,8 @@ mod status {
     pub(super) const NO_SUITE: u8 = 0x11;
 }
 
-/// A simulated BMC with its sessions.
-pub(super) struct Bmc {
+/// A simulated BMC with its sessions, without socket and clock.
+pub struct Bmc {
     device: Device,
     spec: BmcSpec,
     sessions: Vec<Session>,
@@ -93,7 +93,9 @@ impl Random {
 }
 
 impl Bmc {
-    pub(super) fn new(device: Device, spec: BmcSpec) -> Self {
+    /// A BMC for `device`, whose first outlet is the chassis.
+    #[must_use]
+    pub fn new(device: Device, spec: BmcSpec) -> Self {
         Self {
             random: Random::new(spec.seed ^ 0xB3C5_17A1),
             device,
@@ -102,8 +104,14 @@ impl Bmc {
         }
     }
 
+    /// How many sessions it holds, half-open ones included.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// The answers to a packet, in their order.
-    pub(super) fn handle(&mut self, packet: &[u8], from: SocketAddr, now: Instant) -> Vec<Vec<u8>> {
+    pub fn handle(&mut self, packet: &[u8], from: SocketAddr, now: Instant) -> Vec<Vec<u8>> {
         if self.spec.shares_feed && self.device.relay(0) == Some(false) {
             return Vec::new();
         }
@@ -218,6 +226,10 @@ impl Bmc {
         else {
             return refuse(status::NO_SESSION, 0);
         };
+        if matches!(session.stage, Stage::Active(_)) {
+            // A late copy; the session has long been set up.
+            return None;
+        }
         session.used = now;
         if rejects || device.username.unwrap_or_default().as_bytes() != name {
             return refuse(status::UNKNOWN_NAME, session.console);
@@ -530,4 +542,13 @@ fn user_key(password: Option<String>) -> Vec<u8> {
     let mut key = password.unwrap_or_default().into_bytes();
     key.resize(20, 0);
     key
+}
+
+impl std::fmt::Debug for Bmc {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bmc")
+            .field("device", &self.device)
+            .field("sessions", &self.sessions.len())
+            .finish_non_exhaustive()
+    }
 }

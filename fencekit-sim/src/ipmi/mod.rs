@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
 
-use self::bmc::{Bmc, Random};
+pub use self::bmc::Bmc;
+use self::bmc::Random;
 pub use self::spec::{BmcSpec, Forgery};
 use crate::device::Device;
 use crate::wire::Running;

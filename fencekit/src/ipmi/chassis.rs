@@ -1,11 +1,12 @@
-//! Chassis and application commands (IPMI 2.0, chapters 20, 22 and 28).
+//! Chassis and session commands, and what their answers say (IPMI 2.0, chapters 20, 22 and 28).
 
 use super::config::Privilege;
 use super::lan::{Request, netfn};
 use crate::power::Observation;
 
-/// Get Chassis Status.
-pub(crate) fn status() -> Request {
+/// Get Chassis Status. [`power`] reads the answer.
+#[must_use]
+pub fn status() -> Request {
     Request {
         netfn: netfn::CHASSIS,
         command: 0x01,
@@ -18,14 +19,18 @@ pub(crate) fn status() -> Request {
 /// What Chassis Control does. Off is the hard off; soft shutdown, reset and diagnostic interrupt are not built, since
 /// none of them fences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Control {
+pub enum Control {
+    /// The hard off.
     Off = 0,
+    /// On.
     On = 1,
+    /// Off and on by the BMC itself; never used to fence.
     Cycle = 2,
 }
 
-/// Chassis Control.
-pub(crate) fn control(control: Control) -> Request {
+/// Chassis Control. A cycle is sent once, whatever becomes of it.
+#[must_use]
+pub fn control(control: Control) -> Request {
     Request {
         netfn: netfn::CHASSIS,
         command: 0x02,
@@ -36,7 +41,8 @@ pub(crate) fn control(control: Control) -> Request {
 }
 
 /// Set Session Privilege Level.
-pub(crate) fn set_privilege(privilege: Privilege) -> Request {
+#[must_use]
+pub fn set_privilege(privilege: Privilege) -> Request {
     Request {
         netfn: netfn::APP,
         command: 0x3B,
@@ -74,8 +80,9 @@ const INTERLOCK: u8 = 0x04;
 const POWER_FAULT: u8 = 0x08;
 const CONTROL_FAULT: u8 = 0x10;
 
-/// The power state in a chassis status. `None` when the byte that holds it is missing.
-pub(crate) fn power(status: &[u8]) -> Option<Observation> {
+/// The power state in the data of a chassis status. `None` when the byte that holds it is missing.
+#[must_use]
+pub fn power(status: &[u8]) -> Option<Observation> {
     let power = *status.first()?;
     Some(if power & POWER_ON != 0 {
         Observation::On

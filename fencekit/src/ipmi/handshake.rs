@@ -47,6 +47,8 @@ pub(super) enum Outcome {
     NoRoom,
     /// It does not know the session that it just gave out.
     Forgotten,
+    /// It does not accept our proof: another handshake may go well.
+    Doubted(Error),
     /// No use in going on.
     Failed(Error),
 }
@@ -197,8 +199,11 @@ impl Handshake {
                 "the BMC does not know user \"{}\", or not for IPMI over LAN (status 0D); check username",
                 config.user
             ))),
-            status::INVALID_CHECK_VALUE => Outcome::Failed(Error::authentication(format!(
-                "the BMC refuses the proof of the password (status 0F); check password; {}",
+            // The BMC has just proven that it knows the same password, so ours is right. A copy of RAKP 1 on the network
+            // makes it expect another proof.
+            status::INVALID_CHECK_VALUE => Outcome::Doubted(Error::authentication(format!(
+                "the BMC refuses the proof of the password (status 0F) although its own is right; {}, \
+                 or try quirks=intelplus or quirks=i82571spt",
                 config.kg_advice()
             ))),
             other => Outcome::Failed(Error::refused(format!(

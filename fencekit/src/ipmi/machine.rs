@@ -29,6 +29,8 @@ const COMMAND_WAIT: Duration = Duration::from_millis(150);
 const CLOSE_LIMIT: Duration = Duration::from_millis(300);
 /// So many packets in a row that the host refuses mean that nobody listens there. One is only a hint.
 const REFUSALS: u32 = 3;
+/// So many handshakes may end with the BMC refusing our proof. Few: some BMCs lock users out.
+const DOUBTS: u32 = 2;
 
 /// The randomness of one handshake.
 #[derive(Clone)]
@@ -114,6 +116,7 @@ pub struct Machine {
     started: bool,
     heard: bool,
     refusals: u32,
+    doubts: u32,
     /// Why the last packet that did not count was dropped.
     dropped: Option<Dropped>,
     /// What a busy BMC said last.
@@ -138,6 +141,7 @@ impl Machine {
             started: false,
             heard: false,
             refusals: 0,
+            doubts: 0,
             dropped: None,
             busy: None,
         }
@@ -323,16 +327,23 @@ impl Machine {
                 self.step = Step::Idle;
                 self.timer = Some(self.patience.busy(now));
             }
-            Outcome::Forgotten => {
-                // As after a lost message: a new handshake, not at once.
-                self.abandon();
-                self.step = Step::Idle;
-                self.timer = Some(self.patience.sent(now));
-                self.patience.lost();
+            Outcome::Doubted(error) if self.doubts >= DOUBTS => self.fail(error),
+            Outcome::Doubted(_) => {
+                self.doubts += 1;
+                self.rest(now);
             }
+            Outcome::Forgotten => self.rest(now),
             Outcome::Failed(error) => self.fail(error),
         }
         Ok(())
+    }
+
+    /// As after a lost message: a new handshake, not at once.
+    fn rest(&mut self, now: Instant) {
+        self.abandon();
+        self.step = Step::Idle;
+        self.timer = Some(self.patience.sent(now));
+        self.patience.lost();
     }
 
     fn answered(&mut self, answer: Answer, now: Instant) {

@@ -12,7 +12,7 @@
 //! use long random passwords and a network of its own for BMCs.
 
 mod bytes;
-mod chassis;
+pub mod chassis;
 mod config;
 mod crypto;
 mod dcmi;
@@ -28,6 +28,8 @@ mod patience;
 mod rmcp;
 mod setup;
 mod suite;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use config::{Config, OPTIONS, Privilege, Quirks};

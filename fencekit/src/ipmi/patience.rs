@@ -23,8 +23,8 @@ pub(super) struct Patience {
     sent_at: Instant,
     /// The packet was sent twice, so its answer tells nothing of how long answers take.
     repeated: bool,
-    /// The slowest answer of the session. No wait is shorter than twice that.
-    slowest: Duration,
+    /// How long answers take, smoothed, and how much that varies (RFC 6298).
+    usual: Option<(Duration, Duration)>,
 }
 
 impl Patience {
@@ -39,7 +39,7 @@ impl Patience {
             pause: BUSY_PAUSE,
             sent_at: now,
             repeated: false,
-            slowest: Duration::ZERO,
+            usual: None,
         }
     }
 
@@ -55,7 +55,10 @@ impl Patience {
     }
 
     fn rewind(&mut self) {
-        self.wait = self.first_wait.max(self.slowest * 2).min(LONGEST_WAIT);
+        let usual = self
+            .usual
+            .map_or(Duration::ZERO, |(mean, spread)| mean + spread * 4);
+        self.wait = self.first_wait.max(usual).min(LONGEST_WAIT);
     }
 
     /// Notes that a packet goes out; when its answer counts as lost.
@@ -80,7 +83,11 @@ impl Patience {
     /// Notes an answer.
     pub(super) fn heard(&mut self, now: Instant) {
         if !self.repeated {
-            self.slowest = self.slowest.max(now.saturating_duration_since(self.sent_at));
+            let took = now.saturating_duration_since(self.sent_at);
+            self.usual = Some(match self.usual {
+                None => (took, took / 2),
+                Some((mean, spread)) => (mean * 7 / 8 + took / 8, spread * 3 / 4 + mean.abs_diff(took) / 4),
+            });
         }
         self.rewind();
     }
