@@ -41,6 +41,15 @@ impl Running {
     }
 }
 
+impl Running {
+    /// The same with one more task that ends with it.
+    #[must_use]
+    pub fn with_task(mut self, task: JoinHandle<()>) -> Self {
+        self.tasks.push(task);
+        self
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         for task in &self.tasks {

@@ -4,6 +4,7 @@
 //! would hide a mistake in it.
 
 mod aes;
+mod discovery;
 mod iot;
 mod klap;
 mod smart;
@@ -13,6 +14,7 @@ mod web;
 mod xor;
 
 pub use aes::serve as serve_aes;
+pub use discovery::{Scheme, serve as serve_discovery};
 pub use klap::{KlapVersion, serve as serve_klap};
 pub use tpap::serve as serve_tpap;
 pub use unit::{Dialect, Habits, Quirks, Unit};

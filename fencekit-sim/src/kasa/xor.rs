@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use serde_json::Value;
+use tokio::net::UdpSocket;
 
 use super::{Unit, iot};
 use crate::wire::{Running, Wire, listen};
@@ -11,16 +12,33 @@ use crate::wire::{Running, Wire, listen};
 /// Longest request that a device takes, in bytes.
 const REQUEST_LIMIT: u32 = 16 * 1024;
 
-/// Serves a plug or strip of the older Kasa firmware.
+/// Serves a plug or strip of the older Kasa firmware, and answers discovery at the same number over UDP.
 ///
 /// # Errors
-/// Those of binding the socket.
+/// Those of binding the sockets.
 pub async fn serve(unit: impl Into<Unit>, address: SocketAddr) -> io::Result<Running> {
     let unit = unit.into();
-    listen(unit.device.clone(), address, "xor", move |wire| {
-        conversation(wire, unit.clone())
+    let of_wire = unit.clone();
+    let running = listen(unit.device.clone(), address, "xor", move |wire| {
+        conversation(wire, of_wire.clone())
     })
-    .await
+    .await?;
+    let socket = UdpSocket::bind(running.address).await?;
+    Ok(running.with_task(tokio::spawn(answer_searches(socket, unit))))
+}
+
+/// The same messages over UDP, without their length.
+async fn answer_searches(socket: UdpSocket, unit: Unit) {
+    let mut buffer = [0; 2048];
+    while let Ok((read, from)) = socket.recv_from(&mut buffer).await {
+        let packet = buffer.get(..read).unwrap_or_default();
+        if let Ok(request) = serde_json::from_slice(&decode(packet))
+            && !unit.device.faults().silent
+        {
+            let reply = iot::answer(&unit, &request).to_string();
+            let _ = socket.send_to(&encode(reply.as_bytes()), from).await;
+        }
+    }
 }
 
 async fn conversation(mut wire: Wire, unit: Unit) -> io::Result<()> {

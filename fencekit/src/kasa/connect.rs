@@ -7,6 +7,7 @@ use super::aes::{AesLink, LazyKeyPair, LoginVersion};
 use super::carrier::Carrier;
 use super::credentials::Account;
 use super::dialect::{Dialect, is_not_spoken};
+use super::discovery::{Advert, knock};
 use super::klap::{KlapLink, Version};
 use super::link::{Greeting, Link};
 use super::outlets::Report;
@@ -23,6 +24,9 @@ pub(super) const XOR_PORT: u16 = 9999;
 pub(super) const HTTP_PORT: u16 = 80;
 /// How long a first try of a port may take to connect while another one is left. Enough for one lost packet.
 const FIRST_TRY: Duration = Duration::from_millis(1500);
+
+/// A woken device opens its port after this long.
+const AFTER_WAKING: Duration = Duration::from_millis(250);
 
 /// What carries the dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,8 @@ pub(super) struct Route {
 pub(super) struct Hint {
     transport: Transport,
     dialect: Dialect,
+    /// For AES.
+    login: LoginVersion,
 }
 
 /// An open way to a device that has reported.
@@ -74,6 +80,7 @@ pub(super) struct Opened {
     pub(super) transport: Transport,
     pub(super) dialect: Dialect,
     pub(super) report: Report,
+    login: LoginVersion,
 }
 
 impl Opened {
@@ -81,6 +88,7 @@ impl Opened {
         Hint {
             transport: self.transport,
             dialect: self.dialect,
+            login: self.login,
         }
     }
 }
@@ -93,12 +101,36 @@ enum Door {
 }
 
 impl Route {
-    /// Connects, logs in where there is a login, and asks for the first report.
+    /// Connects, logs in where there is a login, and asks for the first report. Where every door is closed, the device is
+    /// woken and tried once more.
     ///
     /// # Errors
     /// That of the most telling door.
     pub(super) async fn open(&self, hint: Option<Hint>, deadline: Deadline) -> Result<Opened> {
-        let doors = self.doors(hint);
+        let error = match self.try_doors(&self.doors(hint), hint, deadline).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) => error,
+        };
+        let closed = matches!(error, Error::Unreachable { .. } | Error::Timeout { .. });
+        if !closed || self.transport == Some(Transport::Xor) {
+            return Err(error);
+        }
+        let Some(advert) = self.advert(deadline).await else {
+            return Err(error);
+        };
+        log::debug!(
+            "{}: the ports are closed, but the device answers; trying again",
+            self.endpoint.host
+        );
+        if !deadline.sleep(AFTER_WAKING).await {
+            return Err(error);
+        }
+        let advertised = advert.port.filter(|_| !self.port_given);
+        let port = advertised.unwrap_or_else(|| self.port(HTTP_PORT));
+        self.enter_http(port, self.steps, hint, deadline).await
+    }
+
+    async fn try_doors(&self, doors: &[Door], hint: Option<Hint>, deadline: Deadline) -> Result<Opened> {
         let mut worst: Option<Error> = None;
         for (at, door) in doors.iter().enumerate() {
             let mut steps = self.steps;
@@ -107,23 +139,31 @@ impl Route {
             }
             match self.enter(*door, steps, hint, deadline).await {
                 Ok(opened) => return Ok(opened),
-                Err(error) if is_final(&error) => return Err(error),
+                // Wrong credentials, a refusal: another door cannot lead further.
+                Err(error) if !error.is_transient() => return Err(error),
                 Err(error) => worst = Some(more_telling(worst, error)),
             }
         }
         Err(worst.unwrap_or_else(|| Error::unreachable("nothing was tried")))
     }
 
+    /// What the device says of itself over UDP, which it does without a login.
+    async fn advert(&self, deadline: Deadline) -> Option<Advert> {
+        let addresses = self.endpoint.resolve(deadline).await.ok()?;
+        knock(addresses.first()?.ip(), deadline).await
+    }
+
+    fn port(&self, standard: u16) -> u16 {
+        if self.port_given {
+            self.endpoint.port
+        } else {
+            standard
+        }
+    }
+
     /// The doors to try, the likeliest first: a plug with a login most probably speaks HTTP.
     fn doors(&self, hint: Option<Hint>) -> Vec<Door> {
-        let port = |standard| {
-            if self.port_given {
-                self.endpoint.port
-            } else {
-                standard
-            }
-        };
-        let (xor, http) = (Door::Xor(port(XOR_PORT)), Door::Http(port(HTTP_PORT)));
+        let (xor, http) = (Door::Xor(self.port(XOR_PORT)), Door::Http(self.port(HTTP_PORT)));
         let xor_first = match (self.transport, hint) {
             (Some(Transport::Xor), _) => return vec![xor],
             (Some(_), _) => return vec![http],
@@ -175,7 +215,7 @@ impl Route {
             let tried = match transport {
                 Transport::Klap => self.try_klap(carrier, hint, deadline).await?,
                 Transport::Tpap => self.try_tpap(carrier, &endpoint, steps, deadline).await?,
-                Transport::Aes | Transport::Xor => self.try_aes(carrier, deadline).await?,
+                Transport::Aes | Transport::Xor => self.try_aes(carrier, hint, deadline).await?,
             };
             match tried {
                 Tried::Opened(opened) => return Ok(opened),
@@ -214,15 +254,29 @@ impl Route {
         }
     }
 
-    async fn try_aes(&self, carrier: Carrier, deadline: Deadline) -> Result<Tried> {
-        match AesLink::greet(carrier, self.keys.clone(), deadline).await? {
-            Greeting::Spoken(mut link) => {
-                link.log_in(self.account.clone(), LoginVersion::One, deadline)
-                    .await?;
-                first_report(link, Transport::Aes, &[Dialect::Smart], deadline).await
-            }
-            Greeting::Other(back) => Ok(Tried::Other(back)),
-        }
+    async fn try_aes(&self, carrier: Carrier, hint: Option<Hint>, deadline: Deadline) -> Result<Tried> {
+        let mut link = match AesLink::greet(carrier, self.keys.clone(), deadline).await? {
+            Greeting::Spoken(link) => link,
+            Greeting::Other(back) => return Ok(Tried::Other(back)),
+        };
+        // The device counts wrong logins, so the right form of the password is asked for, not tried out.
+        let login = match hint.filter(|hint| hint.transport == Transport::Aes) {
+            Some(hint) => hint.login,
+            None => match self
+                .advert(deadline)
+                .await
+                .and_then(|advert| advert.login_version)
+            {
+                Some(2) => LoginVersion::Two,
+                _ => LoginVersion::One,
+            },
+        };
+        link.log_in(self.account.clone(), login, deadline).await?;
+        let tried = first_report(link, Transport::Aes, &[Dialect::Smart], deadline).await?;
+        Ok(match tried {
+            Tried::Opened(opened) => Tried::Opened(Opened { login, ..opened }),
+            other => other,
+        })
     }
 
     fn not_spoken(&self) -> Error {
@@ -262,6 +316,7 @@ async fn first_report(
                     transport,
                     dialect: *dialect,
                     report,
+                    login: LoginVersion::default(),
                 }));
             }
             Err(error) if is_not_spoken(&error) => last = error,
@@ -269,11 +324,6 @@ async fn first_report(
         }
     }
     Err(last)
-}
-
-/// Whether another door cannot lead further.
-fn is_final(error: &Error) -> bool {
-    !error.is_transient()
 }
 
 /// Of two failures the one that says more: a device that answered something over one that was slow, over none.

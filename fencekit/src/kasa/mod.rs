@@ -6,7 +6,7 @@
 //!
 //! - `xor`, `klap`, `aes`, `tpap`: a codec each, pure, and the link that drives it. `link`: what they have in common.
 //! - `iot`, `smart`: the dialects, pure. `outlets`: which outlet is meant. `dialect`: the questions in either of them.
-//! - `connect`: which transport and dialect a device speaks. `session`, `device`: the two halves of the backend.
+//! - `discovery`: finding devices, and waking one. `connect`: which transport and dialect a device speaks. `session`, `device`: the two halves of the backend.
 
 mod aes;
 mod carrier;
@@ -15,6 +15,7 @@ mod credentials;
 mod crypto;
 mod device;
 mod dialect;
+mod discovery;
 mod iot;
 mod json;
 mod klap;
@@ -28,6 +29,7 @@ mod vectors;
 mod xor;
 
 pub(crate) use device::device;
+pub use discovery::{Search, discover};
 
 use crate::options::{Kind, OptionSpec};
 

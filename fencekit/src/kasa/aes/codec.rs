@@ -88,8 +88,9 @@ impl KeyPair {
 }
 
 /// How the login wants the password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::kasa) enum LoginVersion {
+    #[default]
     One,
     Two,
 }
