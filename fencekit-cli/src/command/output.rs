@@ -150,6 +150,20 @@ pub(super) fn watts(power: Option<&PowerReading>) -> String {
     power.map_or_else(String::new, |reading| format!("{:.1} W", reading.watts))
 }
 
+/// Who answered, in few words: a name, and what tells it from others.
+pub(super) fn who(identity: &Identity) -> String {
+    let number = identity
+        .mac
+        .as_ref()
+        .or(identity.guid.as_ref())
+        .or(identity.device_id.as_ref());
+    match (identity.name.as_ref(), number) {
+        (Some(name), Some(number)) => format!("{name} ({number})"),
+        (Some(one), None) | (None, Some(one)) => one.clone(),
+        (None, None) => String::new(),
+    }
+}
+
 /// Who answered, for programs: only what the device said.
 pub(super) fn identity(identity: Option<&Identity>) -> Value {
     let Some(identity) = identity else {

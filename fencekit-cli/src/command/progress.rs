@@ -51,24 +51,19 @@ impl Progress {
 
     /// Runs `work` and shows who is being waited for.
     pub(super) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
-        if !std::io::stderr().is_terminal() {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if dumb || !std::io::stderr().is_terminal() {
             return work.await;
         }
         let mut work = std::pin::pin!(work);
         let mut ticks = tokio::time::interval_at(self.started + PATIENCE, EVERY);
-        let _line = Line;
+        let mut line = Line { shown: false };
         loop {
             tokio::select! {
                 outcome = &mut work => return outcome,
-                _ = ticks.tick() => self.show(),
+                _ = ticks.tick() => line.show(&self.text()),
             }
         }
-    }
-
-    fn show(&self) {
-        let text = self.text();
-        let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
-        let _ = std::io::stderr().flush();
     }
 
     fn text(&self) -> String {
@@ -85,13 +80,25 @@ impl Progress {
     }
 }
 
-/// Takes the line away, however the work ends.
-struct Line;
+/// The line on the terminal; it goes away with this, however the work ends.
+struct Line {
+    shown: bool,
+}
+
+impl Line {
+    fn show(&mut self, text: &str) {
+        self.shown = true;
+        let _ = write!(std::io::stderr(), "\r\x1b[K{text}");
+        let _ = std::io::stderr().flush();
+    }
+}
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let _ = write!(std::io::stderr(), "\r\x1b[K");
-        let _ = std::io::stderr().flush();
+        if self.shown {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+            let _ = std::io::stderr().flush();
+        }
     }
 }
 

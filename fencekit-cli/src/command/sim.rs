@@ -39,7 +39,9 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
             let device = serve(device)
                 .await
                 .map_err(|cause| Error::unreachable(cause.to_string()).caused_by(cause))?;
-            device.announcements().iter().for_each(output::document);
+            for announcement in device.announcements() {
+                output::line(&serde_json::to_string(&announcement).unwrap_or_default());
+            }
             fleet.add(device);
         }
         control(Rc::new(fleet), options.control.as_deref()).await

@@ -178,7 +178,7 @@ fn row(name: (String, Colour), supply: &Supply, look: &Look) -> Vec<(String, Col
     let seen = look.outcome.as_ref().ok();
     let detail = match (&observation, seen.and_then(|seen| seen.identity.as_ref())) {
         (Observation::Unknown(reason), _) => (reason.clone(), Colour::Plain),
-        (_, Some(identity)) => (identity.to_string(), Colour::Faint),
+        (_, Some(identity)) => (output::who(identity), Colour::Faint),
         (_, None) => (String::new(), Colour::Plain),
     };
     vec![

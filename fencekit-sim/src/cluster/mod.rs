@@ -4,11 +4,12 @@ mod control;
 mod plan;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use fencekit::cluster::Cluster;
 use fencekit::{Method, Settings};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 pub use plan::{Feed, Planned, Protocol, onto_loopback, plan};
 
@@ -47,27 +48,50 @@ impl Simulated {
         &self.feeds
     }
 
-    /// A line for each node that it feeds: `{"node","method","transport","address","port",...}`.
+    /// What is to be told of it, for each entry that it plays.
     #[must_use]
-    pub fn announcements(&self) -> Vec<Value> {
+    pub fn announcements(&self) -> Vec<Announcement> {
         let spec = self.running.device.spec();
         let address = self.running.address;
-        let announce = |feed: &Feed| {
-            json!({
-                "node": feed.node,
-                "method": self.method.name(),
-                "transport": self.running.transport,
-                "address": address.ip().to_string(),
-                "port": address.port(),
-                "plug": feed.plug,
-                "outlet": feed.outlet + 1,
-                "outlets": spec.outlets.len(),
-                "name": spec.name,
-                "mac": spec.mac,
-            })
+        let announce = |feed: &Feed| Announcement {
+            node: feed.node.clone(),
+            method: self.method.name(),
+            transport: self.running.transport,
+            address: address.ip(),
+            port: address.port(),
+            plug: feed.plug.clone(),
+            outlet: feed.outlet + 1,
+            outlets: spec.outlets.len(),
+            name: spec.name.clone(),
+            mac: spec.mac.clone(),
         };
         self.feeds.iter().map(announce).collect()
     }
+}
+
+/// Where an entry of the cluster file is played: a line of `fencekit sim`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Announcement {
+    /// The node.
+    pub node: String,
+    /// The entry's method.
+    pub method: &'static str,
+    /// What the device speaks, in the words of the `transport` option.
+    pub transport: &'static str,
+    /// Where it listens.
+    pub address: IpAddr,
+    /// Where it listens.
+    pub port: u16,
+    /// The entry's `plug`.
+    pub plug: Option<String>,
+    /// The outlet that feeds the node, from 1.
+    pub outlet: usize,
+    /// How many the device has.
+    pub outlets: usize,
+    /// The device's name.
+    pub name: String,
+    /// Its MAC address.
+    pub mac: String,
 }
 
 /// Why a device does not listen.
