@@ -29,6 +29,8 @@ pub mod error;
 pub mod esphome;
 pub mod fence;
 pub mod fleet;
+#[cfg(fuzzing)]
+pub mod fuzz;
 #[cfg(feature = "http")]
 pub mod http_outlet;
 pub mod identity;

@@ -54,11 +54,15 @@ impl Context {
 
     /// Cargo, in the workspace, bound to the lock file.
     pub(crate) fn cargo(&self, subcommand: &str) -> Command {
+        let mut cargo = self.unlocked_cargo(subcommand);
+        cargo.arg("--locked");
+        cargo
+    }
+
+    /// Cargo, in the workspace, for what has no lock file or takes no notice of it.
+    pub(crate) fn unlocked_cargo(&self, subcommand: &str) -> Command {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
         cargo.current_dir(&self.workspace).arg(subcommand);
-        if subcommand != "fmt" {
-            cargo.arg("--locked");
-        }
         // What cargo told this program of its own package; some build scripts run again when it changes.
         let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"];
         for (name, _) in env::vars_os() {

@@ -25,6 +25,7 @@ Usage: cargo xtask TASK [OPTIONS]
 Tasks:
   test     set up, then build, check and test everything; prints a table and, last, the totals
   setup    install what the tests need, and nothing else
+  fuzz     fuzz the parsers: [TARGET] [--seconds N], each target for a minute when left out
   bench    run the benchmarks, peers beside them
 
 Options of test:
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         }
         Some((&"test", rest)) => test(rest),
         Some((&"setup", [])) => task(|context| steps::run(context, &["setup"])),
+        Some((&"fuzz", rest)) => task(|context| steps::fuzz(context, rest)),
         Some((&"bench", rest)) => task(|context| steps::bench(context, rest)),
         Some((name, _)) => usage(&format!("no such task, or options that it does not take: {name}")),
     }

@@ -1,5 +1,7 @@
 //! ESPHome switches, over the REST API of `web_server:` or the native API of `api:`.
 
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod native;
 mod plug;
 mod web;

@@ -18,6 +18,8 @@ mod crypto;
 mod dcmi;
 mod device;
 pub mod fleet;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod guid;
 mod handshake;
 mod lan;

@@ -16,6 +16,8 @@ mod crypto;
 mod device;
 mod dialect;
 mod discovery;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod iot;
 mod json;
 mod klap;

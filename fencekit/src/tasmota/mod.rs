@@ -8,6 +8,8 @@
 
 mod credentials;
 mod findings;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod reply;
 mod scraped;
 mod session;

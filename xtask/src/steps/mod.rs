@@ -1,6 +1,7 @@
 //! The steps of the test, in order.
 
 mod deps;
+mod fuzz;
 mod interop;
 mod rust;
 mod scripts;
@@ -50,6 +51,7 @@ const STEPS: &[Step] = &[
     step("docs",     10, rust::docs,          "the documentation builds without warnings"),
     step("test",     15, rust::test,          "unit, documentation, integration and conformance tests"),
     step("features", 10, rust::features,      "each feature of the core builds alone"),
+    step("fuzz",     15, fuzz::quick,         "a short run of every fuzz target"),
     step("interop",  15, interop::run_all,    "against devices and clients that others wrote"),
     step("scripts",   2, scripts::shellcheck, "shellcheck on every shell script"),
 ];
@@ -127,6 +129,29 @@ pub(crate) fn bench(context: &Context, args: &[&str]) -> bool {
             false
         }
     }
+}
+
+/// Fuzzes, with these arguments: the name of a target, and `--seconds N` for each.
+pub(crate) fn fuzz(context: &Context, args: &[&str]) -> bool {
+    let (mut only, mut seconds) = (None, 60);
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match (*arg, args.as_slice().first().and_then(|next| next.parse().ok())) {
+            ("--seconds", Some(number)) => {
+                seconds = number;
+                args.next();
+            }
+            (target, _) if !target.starts_with('-') && only.is_none() => only = Some(target),
+            _ => {
+                eprintln!("xtask: usage: cargo xtask fuzz [TARGET] [--seconds N]");
+                return false;
+            }
+        }
+    }
+    fuzz::long(context, only, seconds).unwrap_or_else(|error| {
+        eprintln!("xtask: {error}");
+        false
+    })
 }
 
 /// The outcome of a command that is one check.

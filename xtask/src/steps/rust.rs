@@ -8,7 +8,7 @@ use crate::exec::{Show, run};
 use crate::tally::Tally;
 
 pub(crate) fn format(context: &Context, until: Instant) -> Outcome {
-    let mut cargo = context.cargo("fmt");
+    let mut cargo = context.unlocked_cargo("fmt");
     cargo.args(["--all", "--check"]);
     check(run(context, &mut cargo, until, Show::OnFailure))
 }

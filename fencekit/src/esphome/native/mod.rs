@@ -3,6 +3,8 @@
 mod choose;
 mod client;
 mod frame;
+#[cfg(fuzzing)]
+pub(super) mod fuzz;
 mod message;
 mod noise;
 mod protobuf;

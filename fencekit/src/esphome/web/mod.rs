@@ -1,6 +1,8 @@
 //! ESPHome's REST API (`web_server:`).
 
 mod codec;
+#[cfg(fuzzing)]
+pub(super) mod fuzz;
 
 use async_trait::async_trait;
 

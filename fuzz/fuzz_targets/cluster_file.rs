@@ -1,0 +1,4 @@
+//! A cluster file.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &str| fencekit::fuzz::cluster(data));
