@@ -1,10 +1,16 @@
 //! The IPMI backend against simulated BMCs over UDP.
-#![allow(clippy::unwrap_used, reason = "the functions of a test, too, may fail it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the functions of a test, too, may fail it"
+)]
 
 use std::time::{Duration, Instant};
 
+use fencekit::ipmi::Bmc;
+use fencekit::ipmi::fleet::statuses;
 use fencekit::{Deadline, Error, FenceDevice, FenceDeviceExt, Method, Observation, Policy, Settings};
-use fencekit_sim::ipmi::{BmcSpec, Forgery, serve};
+use fencekit_sim::ipmi::{BmcSpec, Forgery, Quirk, serve};
 use fencekit_sim::{Device, Faults, Running, Spec};
 
 const PASSWORD: &str = "correct-horse-batt";
@@ -15,6 +21,10 @@ async fn bmc(spec: BmcSpec) -> Running {
 }
 
 fn client(running: &Running, options: &[(&str, &str)]) -> Box<dyn FenceDevice> {
+    Method::Ipmi.device(&settings(running, options)).unwrap()
+}
+
+fn settings(running: &Running, options: &[(&str, &str)]) -> Settings {
     let mut settings = Settings::new(Method::Ipmi);
     let port = running.address.port().to_string();
     let usual = [
@@ -28,7 +38,7 @@ fn client(running: &Running, options: &[(&str, &str)]) -> Box<dyn FenceDevice> {
     for (name, value) in usual.iter().chain(options) {
         settings.set(name, value).unwrap();
     }
-    Method::Ipmi.device(&settings).unwrap()
+    settings
 }
 
 /// Without pauses between looks that would only slow the tests down.
@@ -322,11 +332,10 @@ async fn an_on_that_is_lost_right_after_an_off_is_sent_again() {
         ..BmcSpec::default()
     })
     .await;
-    let rebooted = client(&running, &[])
-        .reboot(&policy(), soon(), &())
-        .await
-        .unwrap();
-    assert_eq!(rebooted.on.unwrap().commands, 2);
+    let device = client(&running, &[]);
+    device.off_confirmed(&policy(), soon(), &()).await.unwrap();
+    let on = device.on_confirmed(&policy(), soon(), &()).await.unwrap();
+    assert_eq!(on.commands, 2);
     assert_eq!(running.device.relay(0), Some(true));
 }
 
@@ -509,4 +518,128 @@ async fn a_control_fault_is_not_off() {
         status(&running, &[]).await.unwrap(),
         Observation::Unknown(_)
     ));
+}
+
+#[tokio::test]
+async fn quirks_are_lived_with_when_named_and_never_guessed() {
+    for (quirk, name) in Quirk::ALL {
+        for cipher in ["3", "17"] {
+            let running = bmc(BmcSpec {
+                quirk,
+                ..BmcSpec::default()
+            })
+            .await;
+            let named = [("cipher", cipher), ("quirks", name)];
+            let off = client(&running, &named)
+                .off_confirmed(&policy(), soon(), &())
+                .await;
+            assert!(off.is_ok(), "{name}: {off:?}");
+            let unnamed = [("cipher", cipher), ("login_timeout", "1"), ("shell_timeout", "1")];
+            let on = client(&running, &unnamed)
+                .on_confirmed(&policy(), soon(), &())
+                .await;
+            assert!(on.is_err(), "{name}");
+            assert_eq!(running.device.commands(), [(0, false)], "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn suites_without_encryption_work_when_allowed_by_name() {
+    for cipher in ["2", "16"] {
+        let running = bmc(BmcSpec {
+            suites: vec![2, 16],
+            forgery: Forgery::Plain,
+            ..BmcSpec::default()
+        })
+        .await;
+        let options = [("cipher", cipher), ("allow", "weak-suites")];
+        let device = client(&running, &options);
+        device.off_confirmed(&policy(), soon(), &()).await.unwrap();
+        assert_eq!(running.device.relay(0), Some(false));
+    }
+}
+
+#[tokio::test]
+async fn many_bmcs_at_once_each_with_its_own_outcome() {
+    let mut running = Vec::new();
+    for number in 0..60u8 {
+        let spec = match number % 6 {
+            1 => BmcSpec {
+                suites: vec![3],
+                ..BmcSpec::default()
+            },
+            2 => BmcSpec {
+                loss: 0.1,
+                duplicates: 0.1,
+                reordering: 0.1,
+                seed: u64::from(number),
+                ..BmcSpec::default()
+            },
+            3 => BmcSpec {
+                forgery: Forgery::Rakp4,
+                ..BmcSpec::default()
+            },
+            4 => BmcSpec {
+                busy: 1,
+                no_room: 1,
+                ..BmcSpec::default()
+            },
+            _ => BmcSpec::default(),
+        };
+        let bmc = bmc(spec).await;
+        bmc.device.set(0, number % 2 == 0, true);
+        if number % 6 == 5 {
+            bmc.device.set_faults("silent".parse().unwrap());
+        }
+        running.push(bmc);
+    }
+    let targets: Vec<_> = running
+        .iter()
+        // The same ones again: two sessions with one BMC never overlap.
+        .chain(running.iter())
+        .map(|running| Bmc::from_settings(&settings(running, &[])).unwrap())
+        .collect();
+    let outcomes = statuses(&targets, soon()).await;
+    assert_eq!(outcomes.len(), targets.len());
+    for (number, outcome) in outcomes.into_iter().enumerate() {
+        let number = number % running.len();
+        match (number % 6, outcome) {
+            (3, outcome) => assert!(
+                matches!(outcome, Err(Error::Authentication { .. })),
+                "{outcome:?}"
+            ),
+            (5, outcome) => assert!(matches!(outcome, Err(Error::Timeout { .. })), "{outcome:?}"),
+            (_, Ok(seen)) => {
+                let on = if number % 2 == 0 {
+                    Observation::On
+                } else {
+                    Observation::Off
+                };
+                assert_eq!(seen.observation, on, "{number}");
+                assert!(seen.identity.is_some());
+            }
+            (_, Err(error)) => panic!("{number}: {error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fleet_ends_with_its_deadline() {
+    let running = bmc(BmcSpec::default()).await;
+    running.device.set_faults("silent".parse().unwrap());
+    let target = Bmc::from_settings(&settings(&running, &[("login_timeout", "60")])).unwrap();
+    let started = Instant::now();
+    let outcomes = statuses(
+        &[target.clone(), target],
+        Deadline::after(Duration::from_millis(700)),
+    )
+    .await;
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Err(Error::Timeout { .. })))
+    );
+    assert!(statuses(&[], soon()).await.is_empty());
 }

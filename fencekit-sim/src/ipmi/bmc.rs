@@ -4,55 +4,45 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::keys::{Algorithms, SessionKeys, algorithms};
-use super::spec::{BmcSpec, Forgery};
+use super::spec::{BmcSpec, Forgery, Quirk};
 use super::wire::{self, Incoming, Request, Sealed};
 use crate::device::Device;
 
 const USER_LEVEL: u8 = 2;
 const OPERATOR_LEVEL: u8 = 3;
 
-/// RMCP+ status codes.
-mod status {
-    pub(super) const NO_RESOURCES: u8 = 0x01;
-    pub(super) const NO_SESSION: u8 = 0x02;
-    pub(super) const BAD_ROLE: u8 = 0x0A;
-    pub(super) const UNKNOWN_NAME: u8 = 0x0D;
-    pub(super) const BAD_CHECK: u8 = 0x0F;
-    pub(super) const NO_SUITE: u8 = 0x11;
-}
-
 /// A simulated BMC with its sessions, without socket and clock.
 pub struct Bmc {
-    device: Device,
-    spec: BmcSpec,
-    sessions: Vec<Session>,
-    random: Random,
+    pub(super) device: Device,
+    pub(super) spec: BmcSpec,
+    pub(super) sessions: Vec<Session>,
+    pub(super) random: Random,
 }
 
-struct Session {
-    from: SocketAddr,
-    console: u32,
-    bmc: u32,
-    algorithms: Algorithms,
-    used: Instant,
-    stage: Stage,
+pub(super) struct Session {
+    pub(super) from: SocketAddr,
+    pub(super) console: u32,
+    pub(super) bmc: u32,
+    pub(super) algorithms: Algorithms,
+    pub(super) used: Instant,
+    pub(super) stage: Stage,
 }
 
-enum Stage {
+pub(super) enum Stage {
     Opened,
     Proving(Proof),
     Active(Active),
 }
 
 /// What RAKP 1 and 2 exchanged.
-struct Proof {
-    console_random: [u8; 16],
-    bmc_random: [u8; 16],
-    role: u8,
-    name: Vec<u8>,
+pub(super) struct Proof {
+    pub(super) console_random: [u8; 16],
+    pub(super) bmc_random: [u8; 16],
+    pub(super) role: u8,
+    pub(super) name: Vec<u8>,
 }
 
-struct Active {
+pub(super) struct Active {
     keys: SessionKeys,
     highest: u32,
     sent: u32,
@@ -70,7 +60,7 @@ impl Random {
         Self(seed)
     }
 
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -78,7 +68,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn block(&mut self) -> [u8; 16] {
+    pub(super) fn block(&mut self) -> [u8; 16] {
         (u128::from(self.next()) << 64 | u128::from(self.next())).to_le_bytes()
     }
 
@@ -89,6 +79,20 @@ impl Random {
 
     pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit.max(1)
+    }
+}
+
+impl Active {
+    pub(super) fn new(keys: SessionKeys, limit: u8) -> Self {
+        Self {
+            keys,
+            highest: 0,
+            sent: 0,
+            level: USER_LEVEL,
+            limit,
+            last_request: None,
+            first_answer: None,
+        }
     }
 }
 
@@ -118,7 +122,7 @@ impl Bmc {
         let expiry = self.spec.session_expiry;
         self.sessions
             .retain(|session| now.saturating_duration_since(session.used) < expiry);
-        match wire::read(packet) {
+        match wire::read(packet, self.spec.quirk == Quirk::Icts) {
             None => Vec::new(),
             Some(Incoming::Ping(tag)) => vec![wire::pong(tag)],
             Some(Incoming::Sessionless(message)) => self.sessionless(message).into_iter().collect(),
@@ -141,186 +145,6 @@ impl Bmc {
             _ => wire::response(&request, 0xD4, &[]),
         };
         Some(wire::sessionless(&response))
-    }
-
-    fn open(&mut self, payload: &[u8], from: SocketAddr, now: Instant) -> Option<Vec<u8>> {
-        let [tag, level, _, _, s0, s1, s2, s3, rest @ ..] = payload else {
-            return None;
-        };
-        let console = [*s0, *s1, *s2, *s3];
-        let refuse = |status| Some(wire::setup(0x11, &[&[*tag, status, 0, 0][..], &console].concat()));
-        let algorithm = |at: usize| rest.get(at * 8 + 4).map(|algorithm| algorithm & 0x3F);
-        let asked = Algorithms {
-            authentication: algorithm(0)?,
-            integrity: algorithm(1)?,
-            confidentiality: algorithm(2)?,
-        };
-        if !self
-            .spec
-            .suites
-            .iter()
-            .any(|suite| algorithms(*suite) == Some(asked))
-        {
-            return if self.spec.ignores_unknown_suites {
-                None
-            } else {
-                refuse(status::NO_SUITE)
-            };
-        }
-        if self.spec.no_room > 0 {
-            self.spec.no_room -= 1;
-            return refuse(status::NO_RESOURCES);
-        }
-        if self.sessions.len() >= self.spec.session_limit {
-            return refuse(status::NO_RESOURCES);
-        }
-        let bmc = (self.random.next() as u32).max(1);
-        self.sessions.push(Session {
-            from,
-            console: u32::from_le_bytes(console),
-            bmc,
-            algorithms: asked,
-            used: now,
-            stage: Stage::Opened,
-        });
-        let told = self.spec.answers_with_suite.and_then(algorithms).unwrap_or(asked);
-        // Level 0 asks for the highest.
-        let level = if *level == 0 {
-            self.spec.privilege_limit
-        } else {
-            *level
-        };
-        let mut answer = vec![*tag, 0, level, 0];
-        answer.extend(console);
-        answer.extend(bmc.to_le_bytes());
-        for (kind, algorithm) in (0u8..).zip([told.authentication, told.integrity, told.confidentiality]) {
-            answer.extend([kind, 0, 0, 8, algorithm, 0, 0, 0]);
-        }
-        Some(wire::setup(0x11, &answer))
-    }
-
-    fn rakp1(&mut self, payload: &[u8], from: SocketAddr, now: Instant) -> Option<Vec<u8>> {
-        let [tag, _, _, _, s0, s1, s2, s3, rest @ ..] = payload else {
-            return None;
-        };
-        let (console_random, [role, _, _, len, name @ ..]) = rest.split_first_chunk::<16>()? else {
-            return None;
-        };
-        let name = name.get(..usize::from(*len))?;
-        let bmc = u32::from_le_bytes([*s0, *s1, *s2, *s3]);
-        let refuse = |status, console: u32| {
-            Some(wire::setup(
-                0x13,
-                &[&[*tag, status, 0, 0][..], &console.to_le_bytes()].concat(),
-            ))
-        };
-        let device = self.device.spec();
-        let rejects = self.device.faults().reject_auth;
-        let guid = self.guid();
-        let bmc_random = self.random.block();
-        let forged = self.random.block();
-        let Some(session) = self
-            .sessions
-            .iter_mut()
-            .find(|session| session.bmc == bmc && session.from == from)
-        else {
-            return refuse(status::NO_SESSION, 0);
-        };
-        if matches!(session.stage, Stage::Active(_)) {
-            // A late copy; the session has long been set up.
-            return None;
-        }
-        session.used = now;
-        if rejects || device.username.unwrap_or_default().as_bytes() != name {
-            return refuse(status::UNKNOWN_NAME, session.console);
-        }
-        if !(1..=self.spec.privilege_limit).contains(&(role & 0x0F)) {
-            return refuse(status::BAD_ROLE, session.console);
-        }
-        let proved = [
-            &session.console.to_le_bytes()[..],
-            &session.bmc.to_le_bytes(),
-            console_random,
-            &bmc_random,
-            &guid,
-            &[*role, *len],
-            name,
-        ]
-        .concat();
-        let mut code = session.algorithms.hmac(&user_key(device.password), &proved);
-        if self.spec.forgery == Forgery::Rakp2 {
-            code = session.algorithms.hmac(&forged, &proved);
-        }
-        session.stage = Stage::Proving(Proof {
-            console_random: *console_random,
-            bmc_random,
-            role: *role,
-            name: name.to_vec(),
-        });
-        let head = [&[*tag, 0, 0, 0][..], &session.console.to_le_bytes()].concat();
-        Some(wire::setup(
-            0x13,
-            &[&head[..], &bmc_random, &guid, &code].concat(),
-        ))
-    }
-
-    fn rakp3(&mut self, payload: &[u8], from: SocketAddr, now: Instant) -> Option<Vec<u8>> {
-        let [tag, said, _, _, s0, s1, s2, s3, code @ ..] = payload else {
-            return None;
-        };
-        let bmc = u32::from_le_bytes([*s0, *s1, *s2, *s3]);
-        let user_key = user_key(self.device.spec().password);
-        let kg = self.spec.kg.clone().unwrap_or_else(|| user_key.clone());
-        let guid = self.guid();
-        let at = self
-            .sessions
-            .iter()
-            .position(|session| session.bmc == bmc && session.from == from)?;
-        if *said != 0 {
-            // The client did not like RAKP 2 and says so; there is no answer to that.
-            self.sessions.remove(at);
-            return None;
-        }
-        let session = self.sessions.get_mut(at)?;
-        session.used = now;
-        let console = session.console.to_le_bytes();
-        let refuse = |status| Some(wire::setup(0x15, &[&[*tag, status, 0, 0][..], &console].concat()));
-        let Stage::Proving(proof) = &session.stage else {
-            return refuse(status::NO_SESSION);
-        };
-        let named = [&[proof.role, proof.name.len() as u8][..], &proof.name].concat();
-        let expected = session
-            .algorithms
-            .hmac(&user_key, &[&proof.bmc_random[..], &console, &named].concat());
-        if expected != code {
-            self.sessions.remove(at);
-            return refuse(status::BAD_CHECK);
-        }
-        let sik = session.algorithms.hmac(
-            &kg,
-            &[&proof.console_random[..], &proof.bmc_random, &named].concat(),
-        );
-        let last = [&proof.console_random[..], &bmc.to_le_bytes(), &guid].concat();
-        let mut code = session.algorithms.hmac(&sik, &last);
-        code.truncate(session.algorithms.cut());
-        match self.spec.forgery {
-            Forgery::Rakp4 => code.iter_mut().for_each(|byte| *byte ^= 0x5A),
-            Forgery::EmptyRakp4 => code.clear(),
-            _ => {}
-        }
-        session.stage = Stage::Active(Active {
-            keys: SessionKeys::new(session.algorithms, &sik),
-            highest: 0,
-            sent: 0,
-            level: USER_LEVEL,
-            limit: self.spec.privilege_limit.min(proof.role & 0x0F),
-            last_request: None,
-            first_answer: None,
-        });
-        Some(wire::setup(
-            0x15,
-            &[&[*tag, 0, 0, 0][..], &console, &code].concat(),
-        ))
     }
 
     fn in_session(&mut self, sealed: &Sealed<'_>, from: SocketAddr, now: Instant) -> Vec<Vec<u8>> {
@@ -361,7 +185,7 @@ impl Bmc {
 
     fn seal(&mut self, at: usize, request: &Request<'_>, response: &[u8]) -> Vec<Vec<u8>> {
         let (iv, other_key) = (self.random.block(), self.random.block());
-        let forgery = self.spec.forgery;
+        let (forgery, quirk) = (self.spec.forgery, self.spec.quirk);
         let Some(Session {
             console,
             algorithms,
@@ -372,7 +196,14 @@ impl Bmc {
             return Vec::new();
         };
         active.sent += 1;
-        let sealed = wire::sealed(&active.keys, *console, active.sent, response, iv);
+        let id = if quirk == Quirk::IdZero { 0 } else { *console };
+        let mut response = response.to_vec();
+        if quirk == Quirk::NoChecksumCheck
+            && let Some(checksum) = response.last_mut()
+        {
+            *checksum ^= 0xA5;
+        }
+        let sealed = wire::sealed(&active.keys, id, active.sent, &response, iv);
         let first = active.first_answer.get_or_insert_with(|| sealed.clone()).clone();
         let off = wire::response(request, 0, &[0, 0, 0, 0]);
         match forgery {
@@ -409,6 +240,7 @@ impl Bmc {
         }
         let level = active.level;
         match (request.netfn, request.command) {
+            (0x06, 0x3B) if self.spec.quirk == Quirk::I82571spt => (0xC1, Vec::new()),
             (0x06, 0x3B) => match request.data.first() {
                 Some(0) => (0, vec![level]),
                 Some(wanted) if *wanted <= active.limit => {
@@ -422,7 +254,9 @@ impl Bmc {
             (0x06, 0x3C) => (0x87, Vec::new()),
             (0x06, _) => self.about(request),
             (0x00, 0x01) => (0, self.chassis_status()),
-            (0x00, 0x02) if level < OPERATOR_LEVEL => (0xD4, Vec::new()),
+            (0x00, 0x02) if level < OPERATOR_LEVEL && self.spec.quirk != Quirk::I82571spt => {
+                (0xD4, Vec::new())
+            }
             (0x00, 0x02) => (self.control(request.data), Vec::new()),
             (0x2C, 0x02) => self.dcmi_power(request.data),
             _ => (0xC1, Vec::new()),
@@ -528,20 +362,13 @@ impl Bmc {
         }
     }
 
-    fn guid(&self) -> [u8; 16] {
+    pub(super) fn guid(&self) -> [u8; 16] {
         if self.device.faults().wrong_identity {
             [0x99; 16]
         } else {
             self.spec.guid
         }
     }
-}
-
-/// The password, padded with zeros to 20 bytes.
-fn user_key(password: Option<String>) -> Vec<u8> {
-    let mut key = password.unwrap_or_default().into_bytes();
-    key.resize(20, 0);
-    key
 }
 
 impl std::fmt::Debug for Bmc {

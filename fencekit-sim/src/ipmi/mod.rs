@@ -3,6 +3,7 @@
 //! Nothing of the backend's codec is used here: what both sides got wrong alike would not be noticed.
 
 mod bmc;
+mod handshake;
 mod keys;
 mod spec;
 mod wire;
@@ -16,7 +17,7 @@ use tokio::net::UdpSocket;
 
 pub use self::bmc::Bmc;
 use self::bmc::Random;
-pub use self::spec::{BmcSpec, Forgery};
+pub use self::spec::{BmcSpec, Forgery, Quirk};
 use crate::device::Device;
 use crate::wire::Running;
 

@@ -22,6 +22,35 @@ pub enum Forgery {
     EmptyRakp4,
 }
 
+/// A BMC's own idea of the protocol, by the names under which ipmitool and FreeIPMI know them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Quirk {
+    /// As the specification says.
+    #[default]
+    None,
+    /// The role in RAKP 3 lacks the name-only bit.
+    Intelplus,
+    /// The role in every hash lacks the name-only bit, and the privilege level cannot be set.
+    I82571spt,
+    /// The integrity pad is counted without its length and the next header.
+    Icts,
+    /// Its packets carry session id 0.
+    IdZero,
+    /// Its checksums are wrong.
+    NoChecksumCheck,
+}
+
+impl Quirk {
+    /// All deviations, with their names in the option `quirks`.
+    pub const ALL: [(Self, &str); 5] = [
+        (Self::Intelplus, "intelplus"),
+        (Self::I82571spt, "i82571spt"),
+        (Self::Icts, "icts"),
+        (Self::IdZero, "idzero"),
+        (Self::NoChecksumCheck, "nochecksumcheck"),
+    ];
+}
+
 /// A simulated BMC. [`Default`] is a well-behaved one with suites 3 and 17.
 #[derive(Clone, Debug)]
 pub struct BmcSpec {
@@ -69,6 +98,8 @@ pub struct BmcSpec {
     pub reordering: f64,
     /// What an attacker adds.
     pub forgery: Forgery,
+    /// Its own idea of the protocol.
+    pub quirk: Quirk,
     /// Decides which packets are lost, doubled and late.
     pub seed: u64,
 }
@@ -101,6 +132,7 @@ impl Default for BmcSpec {
             duplicates: 0.0,
             reordering: 0.0,
             forgery: Forgery::None,
+            quirk: Quirk::None,
             seed: 1,
         }
     }

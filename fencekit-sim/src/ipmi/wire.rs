@@ -27,7 +27,9 @@ pub(super) struct Sealed<'a> {
 }
 
 /// Reads a packet; `None` for whatever a BMC would ignore.
-pub(super) fn read(packet: &[u8]) -> Option<Incoming<'_>> {
+///
+/// With `short_pad` the pad is counted without its length and the next header (quirk `icts`).
+pub(super) fn read(packet: &[u8], short_pad: bool) -> Option<Incoming<'_>> {
     match packet {
         [6, _, _, 6, 0, 0, 0x11, 0xBE, 0x80, tag, ..] => Some(Incoming::Ping(*tag)),
         [6, _, _, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, len, message @ ..] => {
@@ -54,12 +56,12 @@ pub(super) fn read(packet: &[u8]) -> Option<Incoming<'_>> {
         ] if kind & 0xC0 == 0 => payload
             .get(..usize::from(u16::from_le_bytes([*low, *high])))
             .map(|payload| Incoming::Setup(*kind, payload)),
-        [6, _, _, 7, signed @ ..] => session(signed).map(Incoming::Session),
+        [6, _, _, 7, signed @ ..] => session(signed, short_pad).map(Incoming::Session),
         _ => None,
     }
 }
 
-fn session(from_format: &[u8]) -> Option<Sealed<'_>> {
+fn session(from_format: &[u8], short_pad: bool) -> Option<Sealed<'_>> {
     let [6, kind, s0, s1, s2, s3, q0, q1, q2, q3, low, high, rest @ ..] = from_format else {
         return None;
     };
@@ -73,7 +75,8 @@ fn session(from_format: &[u8]) -> Option<Sealed<'_>> {
     let [count, 0x07, code @ ..] = after_pads else {
         return None;
     };
-    if usize::from(*count) != pads || signed_len % 4 != 0 {
+    let counted = if short_pad { signed_len - 2 } else { signed_len };
+    if usize::from(*count) != pads || counted % 4 != 0 {
         return None;
     }
     Some(Sealed {
@@ -124,7 +127,7 @@ pub(super) fn setup(kind: u8, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// A packet within a session.
+/// A packet within a session. The pad before its code may be counted in either way: nobody checks it.
 pub(super) fn sealed(
     keys: &SessionKeys,
     session: u32,
