@@ -233,3 +233,49 @@ fn every_method_is_simulated_as_the_file_has_it() {
         assert_eq!(node["power"], expected, "{node}");
     }
 }
+
+/// On an address of its own, so that the standard port is free whatever runs beside this test.
+#[test]
+fn a_simulated_plug_is_found_and_its_entry_is_a_good_one() {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let address = format!("127.77.{high}.{}", low.clamp(1, 254));
+    let written = file(&format!(
+        "stonith_nodes: {{b: {{method: kasa, ip: {address}}}}}\n"
+    ));
+    let mut sim = Sim::start(&written, &[]);
+    assert_eq!(sim.line()["port"], 9999);
+    let output = fencekit(&["discover", "--wait", "0.3", "--json", &address])
+        .output()
+        .unwrap();
+    let found = &json(&output)["devices"];
+    assert_eq!(
+        (code(&output), found.as_array().unwrap().len()),
+        (0, 1),
+        "{found}"
+    );
+    assert_eq!(
+        (&found[0]["method"], &found[0]["transport"]),
+        (&"kasa".into(), &"xor".into())
+    );
+    let entry = file(&serde_json::json!({"stonith_nodes": {"b": found[0]["entry"]}}).to_string());
+    assert_eq!(code(&run(&entry, &["off", "b"])), 0);
+    let table = fencekit(&["discover", "--wait", "0.3", &address])
+        .output()
+        .unwrap();
+    assert!(
+        stdout(&table)
+            .lines()
+            .nth(1)
+            .unwrap()
+            .starts_with("kasa    127.77."),
+        "{}",
+        stdout(&table)
+    );
+
+    sim.tell("b silent");
+    let nobody = fencekit(&["discover", "--wait", "0.3", &address])
+        .output()
+        .unwrap();
+    assert_eq!(code(&nobody), 0);
+    assert!(stdout(&nobody).is_empty() && stderr(&nobody).contains("nobody answered"));
+}

@@ -5,6 +5,7 @@
 //! configuration, and 3 when it cannot be told (see `docs/decisions/0061-output-of-commands.md`).
 
 mod demo;
+mod discover;
 mod install_agents;
 mod output;
 mod power;
@@ -99,6 +100,8 @@ enum Command {
     Demo,
     /// Run a simulated device for every entry of the cluster file, until stopped
     Sim(sim::Options),
+    /// Find Kasa and Tapo plugs and strips on a network
+    Discover(discover::Options),
     /// Link the fence agents to where Pacemaker looks for them
     InstallAgents(install_agents::Options),
 }
@@ -122,6 +125,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Command::Reboot(options) => power::reboot(&common, &options),
         Command::Demo => demo::run(&common),
         Command::Sim(options) => sim::run(&common, &options),
+        Command::Discover(options) => discover::run(&common, &options),
         Command::InstallAgents(options) => return install_agents::run(&options),
     };
     outcome
