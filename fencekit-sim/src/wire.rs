@@ -177,6 +177,10 @@ impl Wire {
         if faults.garbage {
             let mut noise = [0u8; 48];
             let _ = getrandom::fill(&mut noise);
+            // No protocol begins with this byte, so that none takes the noise for the beginning of a message.
+            if let Some(first) = noise.first_mut() {
+                *first = 0xa5;
+            }
             self.stream.write_all(&noise).await?;
             self.ending = true;
             return self.stream.shutdown().await;
@@ -200,11 +204,10 @@ impl Wire {
             }
             return Ok(());
         }
-        self.stream.write_all(bytes).await?;
         if faults.doubled {
-            self.stream.write_all(bytes).await?;
+            return self.stream.write_all(&[bytes, bytes].concat()).await;
         }
-        Ok(())
+        self.stream.write_all(bytes).await
     }
 
     async fn last(&mut self, bytes: &[u8]) -> io::Result<()> {
