@@ -14,7 +14,7 @@
 //! - [`fence`]: the one place where "off" is confirmed, for every backend.
 //! - [`options`] and [`method`]: devices from the fence agents' option names.
 //! - `kasa`, `tasmota`, `esphome`, `http_outlet`, `ipmi`: the backends, one feature each.
-//! - `cluster`: the cluster file. `fleet`: many devices at once.
+//! - `cluster`: the cluster file. `fleet`: many devices at once. `stonith`: the file as cluster configuration.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -42,6 +42,8 @@ pub mod method;
 pub mod options;
 pub mod power;
 pub mod secret;
+#[cfg(feature = "cluster")]
+pub mod stonith;
 #[cfg(feature = "tasmota")]
 pub mod tasmota;
 pub(crate) mod transport;

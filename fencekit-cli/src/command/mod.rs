@@ -6,6 +6,7 @@
 
 mod demo;
 mod discover;
+mod generate;
 mod install_agents;
 mod output;
 mod power;
@@ -96,6 +97,8 @@ enum Command {
     Off(power::Options),
     /// Switch a node's power off, confirm it, and switch it on again
     Reboot(power::Options),
+    /// Print configuration for the cluster and its surroundings
+    Generate(generate::Options),
     /// See what fencekit does and refuses to do, on simulated devices; changes nothing
     Demo,
     /// Run a simulated device for every entry of the cluster file, until stopped
@@ -123,6 +126,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Command::On(options) => power::switch(&common, &options, PowerState::On),
         Command::Off(options) => power::switch(&common, &options, PowerState::Off),
         Command::Reboot(options) => power::reboot(&common, &options),
+        Command::Generate(options) => generate::run(&common, &options),
         Command::Demo => demo::run(&common),
         Command::Sim(options) => sim::run(&common, &options),
         Command::Discover(options) => discover::run(&common, &options),

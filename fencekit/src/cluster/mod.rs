@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+pub(crate) use model::named;
 pub use model::{Address, Cluster, Entry, Network, Node, Password, Secrets, Stonith, Verify};
 
 use crate::error::{Error, Result};

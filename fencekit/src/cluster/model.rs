@@ -135,7 +135,7 @@ impl Entry {
 }
 
 /// The same error with the node's name before the option.
-fn named(node: &str, error: Error) -> Error {
+pub(crate) fn named(node: &str, error: Error) -> Error {
     match error {
         Error::Config {
             option,

@@ -1,0 +1,99 @@
+
+# compare FILE: whether it is all there
+compare() {
+    checking=$1 wrong=() resources=()
+    wanted
+    checking=''
+    [ ${#wrong[@]} = 0 ] && return 0
+    printf 'configure-stonith: %s\n' "${wrong[@]}" >&2
+    return 1
+}
+
+# What crm_verify has against the configuration, a line each; the state of the nodes does not count.
+faults() {
+    step bare "$1" "$work/bare.xml" || die "cannot read $1"
+    { crm_verify -V -x "$work/bare.xml" 2>&1 || printf '%s\n' "crm_verify fails"; } | grep -v -e '^crm_verify: ' -e '^-V ' || true
+}
+verify() {
+    local before after line
+    after=$(faults "$new")
+    [ -n "$after" ] || return 0
+    before=$(faults "$work/original.xml")
+    printf '%s\n' "$after" >&2
+    while IFS= read -r line; do
+        grep -qxF -e "$line" <<<"$before" ||
+            die "the new configuration is not valid (crm_verify above); the cluster is as it was"
+    done <<<"$after"
+    say "WARNING: crm_verify had these faults to find before, too; they are not of this script"
+}
+
+if [ -n "$cib_file" ]; then
+    cp -- "$cib_file" "$work/original.xml"
+else
+    pcs cluster cib "$work/original.xml" || die "the cluster's configuration cannot be read; is it running here?"
+fi
+cp -- "$work/original.xml" "$new"
+
+wanted
+leftover=$(step leftover "$new" "${resources[@]}") || die "cannot look for what is no longer wanted"
+if [ -n "$leftover" ]; then
+    while read -r -a line; do
+        if [ "${line[0]}" = level ] && $prune; then
+            if $keywords; then
+                edit stonith level remove "${line[1]}" target "${line[2]}"
+            else
+                edit stonith level remove "${line[1]}" "${line[2]}"
+            fi
+        elif [ "${line[0]}" = level ]; then
+            say "level ${line[1]} of ${line[2]}: no longer in the cluster file; --prune removes it"
+        elif $prune; then
+            edit stonith delete "${line[1]}"
+        else
+            say "${line[1]}: no longer in the cluster file; --prune removes it"
+        fi
+    done <<<"$leftover"
+fi
+
+compare "$new" || die "the edited configuration is not what was asked for; the cluster is as it was"
+verify
+
+if step equal "$work/original.xml" "$new"; then
+    changed=false
+    say "Nothing to change."
+else
+    changed=true
+    step show "$work/original.xml" "$new" || die "cannot show the difference"
+fi
+if $dry_run; then
+    ! $changed || say "Dry run: nothing was changed."
+    exit 0
+fi
+
+if $changed && [ -n "$cib_file" ]; then
+    cp -p -- "$cib_file" "$cib_file.$$" || die "cannot write beside $cib_file, which is as it was"
+    if ! cat -- "$new" >"$cib_file.$$" || ! mv -f -- "$cib_file.$$" "$cib_file"; then
+        rm -f -- "$cib_file.$$"
+        die "cannot write $cib_file, which is as it was"
+    fi
+elif $changed; then
+    pcs cluster cib-push "$new" "diff-against=$work/original.xml" ||
+        die "the cluster did not take the change and is as it was; somebody else may have changed it meanwhile: run this again"
+fi
+
+# What counts is what the cluster has now.
+if [ -n "$cib_file" ]; then
+    compare "$cib_file" || die "$cib_file is not what was asked for"
+    say "$cib_file is as asked for."
+    exit 0
+fi
+pcs cluster cib "$work/after.xml" || die "the change is in, but the cluster's configuration cannot be read back"
+compare "$work/after.xml" || die "the cluster's configuration is not what was asked for; somebody else may have changed it: run this again"
+idle=
+for _ in {1..30}; do
+    crm_mon --one-shot --output-as=xml >"$work/status.xml" || die "the configuration is in, but crm_mon cannot say what runs"
+    idle=$(step idle "$work/status.xml" "${resources[@]}") || die "the configuration is in, but crm_mon's answer cannot be read"
+    [ -n "$idle" ] || break
+    sleep 2
+done
+[ -z "$idle" ] || die "the configuration is in, but these do not run: ${idle//$'\n'/, }; see: pcs stonith status, and fencekit doctor"
+say "The cluster is as asked for, and every fence resource runs."
