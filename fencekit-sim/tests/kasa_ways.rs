@@ -10,8 +10,8 @@ mod kasa_common;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use fencekit::{Deadline, Error, FenceDeviceExt, Observation};
-use fencekit_sim::kasa::{Quirks, Unit};
+use fencekit::{Deadline, Error, FenceDeviceExt, Observation, Severity};
+use fencekit_sim::kasa::{Dialect, Habits, KlapVersion, Quirks, Unit};
 use fencekit_sim::{Device, Faults, Running, Spec};
 use kasa_common::{LOGIN, Way, backend, is_safe, owned, patient, quick};
 
@@ -327,5 +327,63 @@ async fn an_off_over_auto_costs_no_more_than_over_the_right_transport() {
             Way::Tpap => assert_eq!(auto, right + 1, "{way:?}"),
             Way::Aes => assert_eq!(auto, right + 2, "{way:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn settings_that_may_undo_a_fence_are_found() {
+    let risky = Habits {
+        schedule: true,
+        countdown: true,
+        away: true,
+        auto_off: true,
+        always_on: true,
+        clock_unset: true,
+        updating: true,
+    };
+    let topics = async |way: Way, outlets: usize, habits: Habits| {
+        let sim = way.serve(Unit::new(owned(outlets), habits)).await;
+        let plug = (outlets > 1).then_some(("plug", "2"));
+        let device = backend(&sim, &LOGIN.iter().copied().chain(plug).collect::<Vec<_>>());
+        let mut session = device.connect(patient()).await.unwrap();
+        let findings = session.findings(patient()).await.unwrap();
+        assert!(
+            findings.iter().any(|finding| finding.detail.contains("dialect")),
+            "{findings:?}"
+        );
+        let mut topics: Vec<_> = findings
+            .iter()
+            .filter(|finding| finding.severity > Severity::Info)
+            .map(|finding| finding.topic)
+            .collect();
+        topics.sort_unstable();
+        topics
+    };
+    for way in Way::ALL {
+        for outlets in [1, 3] {
+            assert_eq!(topics(*way, outlets, Habits::default()).await, [""; 0], "{way:?}");
+            let found = topics(*way, outlets, risky).await;
+            let iot = ["clock", "countdown", "firmware", "schedule", "schedule"];
+            let smart = ["clock", "countdown", "restore", "schedule", "schedule", "setting"];
+            let expected = if way.is_iot() { &iot[..] } else { &smart };
+            assert_eq!(found, expected, "{way:?} {outlets}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_signature_and_a_default_account_are_findings() {
+    let quirks = Quirks {
+        bad_signature: true,
+        ..Quirks::default()
+    };
+    let unit = Unit::from(Device::new(Spec::plug("new"))).quirks(quirks);
+    let sim = Way::Klap(KlapVersion::V2, Dialect::Smart).serve(unit).await;
+    let device = backend(&sim, &LOGIN);
+    let mut session = device.connect(patient()).await.unwrap();
+    let findings = session.findings(patient()).await.unwrap();
+    for part in ["wrong signature", "account that all"] {
+        let found = findings.iter().any(|finding| finding.detail.contains(part));
+        assert!(found, "{part}: {findings:?}");
     }
 }

@@ -114,6 +114,10 @@ impl Way {
         }
     }
 
+    pub(crate) fn is_iot(self) -> bool {
+        matches!(self, Self::Xor | Self::Klap(_, Dialect::Iot))
+    }
+
     /// Whether there is a login.
     pub(crate) fn has_login(self) -> bool {
         self != Self::Xor

@@ -30,7 +30,7 @@ pub(super) fn ask_meter(child: Option<&str>) -> Value {
 }
 
 /// Without a context a strip takes a command for all of its outlets.
-fn in_context(child: Option<&str>, mut request: Value) -> Value {
+pub(super) fn in_context(child: Option<&str>, mut request: Value) -> Value {
     if let (Some(child), Some(request)) = (child, request.as_object_mut()) {
         request.insert("context".into(), json!({"child_ids": [child]}));
     }

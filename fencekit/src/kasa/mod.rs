@@ -6,7 +6,7 @@
 //!
 //! - `xor`, `klap`, `aes`, `tpap`: a codec each, pure, and the link that drives it. `link`: what they have in common.
 //! - `iot`, `smart`: the dialects, pure. `outlets`: which outlet is meant. `dialect`: the questions in either of them.
-//! - `discovery`: finding devices, and waking one. `connect`: which transport and dialect a device speaks. `session`, `device`: the two halves of the backend.
+//! - `findings`: what the settings mean for fencing. `discovery`: finding devices, and waking one. `connect`: which transport and dialect a device speaks. `session`, `device`: the two halves of the backend.
 
 mod aes;
 mod carrier;
@@ -16,6 +16,7 @@ mod crypto;
 mod device;
 mod dialect;
 mod discovery;
+mod findings;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod iot;

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::connect::Opened;
+use super::findings;
 use super::outlets::{Chosen, Report};
 use crate::deadline::Deadline;
-use crate::device::{Inspection, Outlet, Session};
+use crate::device::{Finding, Inspection, Outlet, Session};
 use crate::error::Result;
 use crate::identity::Identity;
 use crate::options::Plug;
@@ -106,5 +107,10 @@ impl Session for KasaSession {
         way.dialect
             .power(way.link.as_mut(), child.as_deref(), deadline)
             .await
+    }
+
+    async fn findings(&mut self, deadline: Deadline) -> Result<Vec<Finding>> {
+        let child = self.child(deadline).await?;
+        findings::ask(&mut self.way, child.as_deref(), deadline).await
     }
 }

@@ -128,8 +128,6 @@ pub(super) struct Info {
     identity: Identity,
     /// Absent on strips.
     outlet: Option<Observation>,
-    /// The whole answer, for what `doctor` wants of it.
-    pub(super) raw: Value,
 }
 
 impl Info {
@@ -152,7 +150,6 @@ impl Info {
                 firmware: first_text(info, &["fw_ver", "sw_ver"]),
             },
             outlet: info.get("device_on").map(|_| state(info)),
-            raw: info.clone(),
         })
     }
 
