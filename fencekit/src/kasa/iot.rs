@@ -124,14 +124,8 @@ pub(super) fn report(reply: &Value) -> Result<Report> {
     let children = info.get("children").and_then(Value::as_array);
     let announced = info.get("child_num").and_then(Value::as_u64);
     let is_strip = children.is_some_and(|children| !children.is_empty()) || announced.is_some_and(|n| n > 0);
-    let outlets = if is_strip {
-        let listed = children.map_or(&[][..], Vec::as_slice);
-        let mut outlets: Vec<_> = listed.iter().map(|child| outlet(child, &identity)).collect();
-        // Ids end in 00, 01 and so on in the order of the outlets on the housing.
-        if outlets.iter().all(|outlet| outlet.id.is_some()) {
-            outlets.sort_by(|one, other| one.id.cmp(&other.id));
-        }
-        outlets
+    let (outlets, miscounted) = if is_strip {
+        strip(children.map_or(&[][..], Vec::as_slice), announced, &identity)
     } else {
         // Only a plug has this. What lacks it may be a strip whose outlets cannot be read, and a command to the whole
         // device would switch all of them.
@@ -140,16 +134,13 @@ pub(super) fn report(reply: &Value) -> Result<Report> {
                 "the reply has no relay_state, so the outlet's state is unknown",
             ));
         }
-        vec![Socket {
+        let only = Socket {
             id: None,
             alias: identity.name.clone(),
             observation: state(info, "relay_state"),
-        }]
+        };
+        (vec![only], None)
     };
-    let listed = outlets.len();
-    let miscounted = announced
-        .filter(|count| is_strip && *count != listed as u64)
-        .map(|count| format!("the device announces {count} outlets and lists {listed}"));
     Ok(Report {
         metered: text(info, "feature").map(|feature| feature.split(':').any(|part| part == "ENE")),
         identity,
@@ -157,6 +148,35 @@ pub(super) fn report(reply: &Value) -> Result<Report> {
         is_strip,
         miscounted,
     })
+}
+
+/// The outlets of a strip in their order on the housing, and why that is not certain, if it is not.
+fn strip(children: &[Value], announced: Option<u64>, device: &Identity) -> (Vec<Socket>, Option<String>) {
+    let mut outlets: Vec<_> = children.iter().map(|child| outlet(child, device)).collect();
+    let listed = outlets.len();
+    let problem = if announced.is_some_and(|count| count != listed as u64) {
+        Some(format!(
+            "the strip announces {} outlets and lists {listed}",
+            announced.unwrap_or_default()
+        ))
+    } else if !are_siblings(&outlets) {
+        Some("the ids of the strip's outlets, by which they are counted, are missing or odd".to_owned())
+    } else {
+        // Ids end in 00, 01 and so on.
+        outlets.sort_by(|one, other| one.id.cmp(&other.id));
+        None
+    };
+    (outlets, problem)
+}
+
+/// Whether all outlets have ids that differ in their last two characters only.
+fn are_siblings(outlets: &[Socket]) -> bool {
+    let stem = |outlet: &Socket| {
+        let id = outlet.id.as_deref()?;
+        id.get(..id.len().checked_sub(2)?).map(str::to_owned)
+    };
+    let first = outlets.first().and_then(stem);
+    first.is_some() && outlets.iter().all(|outlet| stem(outlet) == first)
 }
 
 fn outlet(child: &Value, device: &Identity) -> Socket {
