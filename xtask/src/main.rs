@@ -26,13 +26,11 @@ Tasks:
   test     set up, then build, check and test everything; prints a table and, last, the totals
   setup    install what the tests need, and nothing else
   fuzz     fuzz the parsers: [TARGET] [--seconds N], each target for a minute when left out
-  bench    run the benchmarks, peers beside them
+  bench    run the benchmarks, peers beside them: [NAME [ARGUMENTS]], all when left out
 
 Options of test:
   --only STEP   run this step alone (may be repeated); the set-up is left out unless named
   --list        list the steps
-
-Options of bench: everything after `bench` goes to the benchmarks.
 
 Environment:
   CI=true   a skipped test is a failure

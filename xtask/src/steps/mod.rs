@@ -46,10 +46,10 @@ const fn step(
 const STEPS: &[Step] = &[
     step("setup",    15, setup::run,          "install what the tests need"),
     step("format",    2, rust::format,        "rustfmt"),
-    step("clippy",   10, rust::clippy,        "clippy on everything, warnings are errors"),
+    step("clippy",   15, rust::clippy,        "clippy on everything, warnings are errors"),
     step("deps",      5, deps::check,         "licences and sources of what the project depends on"),
-    step("docs",     10, rust::docs,          "the documentation builds without warnings"),
-    step("test",     15, rust::test,          "unit, documentation, integration and conformance tests"),
+    step("docs",     15, rust::docs,          "the documentation builds without warnings"),
+    step("test",     20, rust::test,          "unit, documentation, integration and conformance tests"),
     step("features", 10, rust::features,      "each feature of the core builds alone"),
     step("fuzz",     15, fuzz::quick,         "a short run of every fuzz target"),
     step("interop",  15, interop::run_all,    "against devices and clients that others wrote"),
@@ -114,21 +114,47 @@ fn run_step(context: &Context, step: &Step) -> Row {
     }
 }
 
-/// The benchmarks, with these arguments.
+/// The named benchmark with its arguments, or all of them.
 pub(crate) fn bench(context: &Context, args: &[&str]) -> bool {
+    let outcome = match args {
+        [] => bench_names(context)
+            .and_then(|names| names.iter().try_for_each(|name| run_bench(context, name, &[]))),
+        [name, rest @ ..] => run_bench(context, name, rest),
+    };
+    outcome.map_err(|error| eprintln!("xtask: {error}")).is_ok()
+}
+
+fn bench_names(context: &Context) -> Result<Vec<String>, String> {
+    let dir = context.workspace.join("benches/src/bin");
+    let files = std::fs::read_dir(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let mut names: Vec<String> = files
+        .flatten()
+        .filter_map(|file| Some(file.path().file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn run_bench(context: &Context, name: &str, args: &[&str]) -> Result<(), String> {
+    println!("== {name}");
     let mut cargo = context.cargo("run");
     cargo
-        .args(["--release", "--package", "fencekit-benches", "--"])
-        .args(args);
+        .args([
+            "--release",
+            "--quiet",
+            "--package",
+            "fencekit-benches",
+            "--bin",
+            name,
+            "--",
+        ])
+        .args(args)
+        .env("FENCEKIT_INTEROP", &context.interop);
     context.with_unpacked(&mut cargo);
     let until = Instant::now() + Duration::from_secs(30 * 60);
-    match run_command(context, &mut cargo, until, Show::Live).success() {
-        Ok(_) => true,
-        Err(error) => {
-            eprintln!("xtask: {error}");
-            false
-        }
-    }
+    run_command(context, &mut cargo, until, Show::Live)
+        .success()
+        .map(drop)
 }
 
 /// Fuzzes, with these arguments: the name of a target, and `--seconds N` for each.
