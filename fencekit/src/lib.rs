@@ -31,6 +31,8 @@ pub mod fence;
 pub mod fleet;
 #[cfg(fuzzing)]
 pub mod fuzz;
+#[cfg(feature = "cluster")]
+pub mod generate;
 #[cfg(feature = "http")]
 pub mod http_outlet;
 pub mod identity;
