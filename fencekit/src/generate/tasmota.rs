@@ -160,7 +160,7 @@ pub fn tasmota_text(devices: &[Firmware], secrets_are_in: Option<&str>) -> Strin
             (None, _) => text.push_str("# It has no password: whoever is on its network can switch it.\n"),
             (Some(_), Some(file)) => text.push_str(&format!("# Its WebPassword is in {file}.\n")),
             (Some(_), None) => {
-                text.push_str("# Its WebPassword is left out here: generate with --secrets FILE.\n")
+                text.push_str("# Its WebPassword is left out here: generate with --secrets FILE.\n");
             }
         }
     }
