@@ -44,7 +44,9 @@ pub fn pcs(configuration: &Configuration) -> Result<String> {
 
 /// The part that says what is wanted, and runs twice: to change, and to compare.
 fn wanted(script: &mut String, configuration: &Configuration) -> Result<()> {
-    script.push_str("wanted() {\n");
+    script.push_str(
+        "# Values in single quotes are meant as they stand.\n# shellcheck disable=SC2016\nwanted() {\n",
+    );
     for resource in &configuration.resources {
         device(script, resource)?;
     }
