@@ -19,10 +19,12 @@ use self::plug::Wanted;
 use self::web::Web;
 use crate::deadline::Deadline;
 use crate::device::{FenceDevice, Label, Readback, Session};
+use crate::discover::{NEEDS_KEY, NO_NATIVE_API, NOT_ENCRYPTED};
 use crate::error::{Error, Result};
+use crate::identity::Identity;
 use crate::method::Method;
 use crate::options::{Kind, OptionSpec, Settings};
-use crate::transport::Endpoint;
+use crate::transport::{Endpoint, Steps};
 
 /// Options of this method, besides the common ones.
 pub const OPTIONS: &[OptionSpec] = &[
@@ -119,6 +121,22 @@ fn encryption_key(settings: &Settings) -> Result<Option<PreSharedKey>> {
     let key = <[u8; 32]>::try_from(bytes.as_slice())
         .map_err(|_| wrong(format!("is base64 of {} bytes, not of 32", bytes.len())))?;
     Ok(Some(Zeroizing::new(key)))
+}
+
+/// Who answers at an address by the native API or, failing that, by REST: where, by which, and who; nothing is logged in
+/// to or changed.
+pub(crate) async fn knock(
+    native: &Endpoint,
+    web: &Endpoint,
+    steps: Steps,
+    deadline: Deadline,
+) -> Option<(u16, &'static str, Identity, &'static str)> {
+    if let Some((identity, encrypted)) = native::knock(native, steps, deadline).await {
+        let note = if encrypted { NEEDS_KEY } else { NOT_ENCRYPTED };
+        return Some((native.port, "native", identity, note));
+    }
+    let identity = web::knock(web, steps, deadline).await?;
+    Some((web.port, "web", identity, NO_NATIVE_API))
 }
 
 /// Watts to one of a unit of power; a sensor without a unit is taken to show watts.

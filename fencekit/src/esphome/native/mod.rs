@@ -110,6 +110,68 @@ impl Native {
     }
 }
 
+/// Who answers at an address, without logging in. `None`: nobody, or no ESPHome device.
+///
+/// An encrypted device tells its name and MAC address in its greeting, a plaintext one whatever it is asked.
+pub(super) async fn knock(endpoint: &Endpoint, steps: Steps, deadline: Deadline) -> Option<(Identity, bool)> {
+    let greeting = async {
+        let mut stream = endpoint.connect(steps, deadline).await?;
+        let sent = stream.write_all(GREETING).await;
+        sent.map_err(|cause| Error::io("greeting", cause))?;
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 256];
+        while bytes.len() < LONGEST_GREETING {
+            match stream.read(&mut buffer).await {
+                // A device without encryption hangs up.
+                Ok(0) | Err(_) => return Ok(None),
+                Ok(read) => bytes.extend_from_slice(buffer.get(..read).unwrap_or_default()),
+            }
+            if let Some(identity) = greeted(&bytes) {
+                return Ok(Some(identity));
+            }
+        }
+        Ok(None)
+    };
+    let greeted = deadline.capped(steps.exchange).run("greeting", greeting).await;
+    if let Some(identity) = greeted.ok()? {
+        return Some((identity, true));
+    }
+    let native = Native {
+        endpoint: endpoint.clone(),
+        steps,
+        key: None,
+        wanted: Wanted::Nothing,
+        power_sensor: None,
+    };
+    let session = native.open(deadline).await.ok()?;
+    session.who().map(|identity| (identity, false))
+}
+
+/// The client's part of an encrypted greeting.
+const GREETING: &[u8] = b"\x01\0\0";
+/// The device's part: a name of up to 31 bytes and a MAC address.
+const LONGEST_GREETING: usize = 256;
+
+/// Name and MAC address out of the greeting of an encrypted device, once it is whole.
+fn greeted(bytes: &[u8]) -> Option<Identity> {
+    let mut inbox = frame::Inbox::default();
+    inbox.push(bytes);
+    let body = inbox.noise().ok()??;
+    let mut parts = body.strip_prefix(b"\x01")?.split(|byte| *byte == 0);
+    let mut text = || {
+        let part = String::from_utf8_lossy(parts.next()?);
+        let text: String = part.chars().filter(|c| !c.is_control()).take(64).collect();
+        Some(text).filter(|text| !text.is_empty())
+    };
+    let name = text()?;
+    Some(Identity {
+        device_id: Some(name.clone()),
+        name: Some(name),
+        mac: text().map(|mac| crate::discover::with_colons(&mac)),
+        ..Identity::default()
+    })
+}
+
 fn ephemeral() -> Result<Zeroizing<[u8; 32]>> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(bytes.as_mut_slice())

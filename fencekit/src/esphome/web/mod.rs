@@ -72,6 +72,18 @@ impl Web {
     }
 }
 
+/// Who answers at an address, without logging in. `None`: nobody, no ESPHome device, or one that demands a login.
+pub(super) async fn knock(endpoint: &Endpoint, steps: Steps, deadline: Deadline) -> Option<Identity> {
+    let web = Web {
+        endpoint: endpoint.clone(),
+        steps,
+        login: None,
+        wanted: Wanted::Nothing,
+        power_sensor: Name::new(""),
+    };
+    web.open(deadline).await.ok()?.identity(deadline).await.ok()
+}
+
 /// Requests about one switch.
 pub(super) struct WebSession<E> {
     http: Authenticated<E>,
