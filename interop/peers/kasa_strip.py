@@ -1,6 +1,6 @@
 """Switches one outlet of a strip through python-kasa, whose command line takes every IOT device over KLAP for a plug.
 
-usage: kasa_strip.py PORT FAMILY LOGIN_VERSION USER PASSWORD ALIAS on|off
+usage: kasa_strip.py PORT FAMILY KLAP|AES LOGIN_VERSION USER PASSWORD ALIAS on|off
 Prints the outlets' states, as python-kasa reads them afterwards, as JSON.
 """
 
@@ -15,12 +15,12 @@ from kasa import DeviceFamily as Family
 
 
 async def main() -> None:
-    port, family, login, user, password, alias, state = sys.argv[1:]
+    port, family, encryption, login, user, password, alias, state = sys.argv[1:]
     config = DeviceConfig(
         host="127.0.0.1",
         port_override=int(port),
         credentials=Credentials(user, password),
-        connection_type=Connection(Family(family), Encryption.Klap, login_version=int(login)),
+        connection_type=Connection(Family(family), Encryption(encryption), login_version=int(login)),
     )
     device = await Device.connect(config=config)
     try:

@@ -5,10 +5,12 @@
     reason = "a test may end in a panic"
 )]
 
+use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use fencekit::kasa::{Search, discover};
 use fencekit::{Deadline, Error, FenceDevice, FenceDeviceExt, Method, Observation, Policy, Settings};
 use fencekit_interop::{Peer, npm_package, required, tool, workspace};
 use serde_json::{Value, json};
@@ -144,6 +146,24 @@ async fn meters_of_both_shapes_are_read() {
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_search_finds_it() {
+    for model in ["hs110", "hs300"] {
+        let plug = required!(Plug::start(model));
+        let search = Search {
+            targets: vec![Ipv4Addr::LOCALHOST.into()],
+            xor_port: u16::try_from(plug.port).unwrap(),
+            tdp_ports: Vec::new(),
+            wait: Duration::from_millis(700),
+        };
+        let found = discover(&search, patient()).await.unwrap();
+        assert_eq!(found.len(), 1, "{model}: {found:?}");
+        assert_eq!(found[0].transport, "xor", "{model}");
+        assert_eq!(found[0].metered, Some(true), "{model}");
+        assert_eq!(found[0].identity.name.as_deref(), Some("storage-b"), "{model}");
+    }
 }
 
 #[tokio::test]

@@ -66,6 +66,14 @@ fn digits(bytes: &[u8], upper: bool) -> String {
     bytes.iter().map(digit).collect()
 }
 
+/// A key in PEM, whether or not it is broken into lines as the format wants it: clients differ.
+fn public_key(pem: &str) -> Option<PublicKey> {
+    let body = pem.trim().strip_prefix("-----BEGIN PUBLIC KEY-----")?;
+    let body = body.strip_suffix("-----END PUBLIC KEY-----")?;
+    let body: String = body.split_whitespace().collect();
+    PublicKey::from_public_key_der(&STANDARD.decode(body).ok()?).ok()
+}
+
 fn code(code: i64) -> Value {
     json!({"error_code": code})
 }
@@ -80,7 +88,7 @@ impl AesSite {
             .pointer("/params/key")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let Ok(public) = PublicKey::from_public_key_pem(pem) else {
+        let Some(public) = public_key(pem) else {
             return Response::json(&code(-1010));
         };
         let (key, iv) = (random(), random());
