@@ -197,8 +197,11 @@ impl Fleet<'_> {
                 };
                 let mut opened = Vec::with_capacity(SOCKETS);
                 for _ in 0..SOCKETS {
-                    let socket = UdpSocket::bind(any).await;
-                    opened.push(socket.map_err(|cause| Error::io("opening a UDP socket", cause))?);
+                    opened.push(
+                        open_socket(any)
+                            .await
+                            .map_err(|cause| Error::io("opening a UDP socket", cause))?,
+                    );
                 }
                 self.sockets.append(&mut opened);
                 self.sockets.len() - SOCKETS
@@ -365,6 +368,14 @@ impl Fleet<'_> {
             self.waiting.push_front(next);
         }
     }
+}
+
+/// A socket that is known to be writable. Before the runtime has learnt that, an attempt to send counts as blocked,
+/// and each first packet would only go out with the first repetition.
+async fn open_socket(local: SocketAddr) -> std::io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(local).await?;
+    socket.writable().await?;
+    Ok(socket)
 }
 
 fn read(answer: &Answer, guid: Option<[u8; 16]>) -> Result<Inspection> {
