@@ -114,6 +114,13 @@ pub(crate) enum Tally {
     Answers(Answers),
 }
 
+impl Tally {
+    /// Whether the way is known.
+    fn is_known(&self) -> bool {
+        matches!(self, Self::Ways(ways) if ways.first.is_some())
+    }
+}
+
 /// Probes of one target, one after the other or overlapping.
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
@@ -147,7 +154,7 @@ impl Stream {
         matches!(self.target, Target::Icmp(_) | Target::Tcp(_) | Target::Witness(_))
     }
 
-    /// Asked once, at the beginning.
+    /// Asked until it is known, from the beginning on.
     fn is_single(&self) -> bool {
         matches!(self.target, Target::DevicePath(_) | Target::WitnessPath(_))
     }
@@ -163,7 +170,7 @@ impl Stream {
     /// Whether everything that the verdict needs of it has come in, once the window has ended.
     fn is_finished(&self, end: At, now: At, rules: Rules) -> bool {
         match &self.tally {
-            _ if self.is_single() || self.next.is_none() => self.running.is_empty(),
+            _ if self.is_single() || self.next.is_none() => true,
             Tally::Looks(_) if !rules.look_after_window => true,
             Tally::Looks(looks) => looks.newest().is_some_and(|look| {
                 look.started >= end
@@ -286,7 +293,9 @@ impl Engine {
                 // A finding of another kind shows nothing.
                 _ => stream.lost += 1,
             }
-            if !stream.overlaps() && !stream.is_single() {
+            if stream.is_single() && stream.tally.is_known() {
+                stream.next = None;
+            } else if !stream.overlaps() {
                 let pause = match stream.tally {
                     Tally::Looks(_) if !finishing => look_every,
                     _ if !finishing => stream.every,
@@ -319,7 +328,7 @@ impl Engine {
             });
             let lost = before - stream.running.len();
             stream.lost += u32::try_from(lost - extra).unwrap_or(u32::MAX);
-            if lost > 0 && !stream.overlaps() && !stream.is_single() {
+            if lost > 0 && !stream.overlaps() {
                 stream.next = Some(now);
             }
         }
@@ -530,11 +539,7 @@ impl Engine {
         };
         stream.first_sent.get_or_insert(now);
         stream.sent += 1;
-        stream.next = if stream.is_single() {
-            None
-        } else {
-            Some(now + every)
-        };
+        stream.next = Some(now + every);
         stream.running.push(Running {
             id,
             started: now,

@@ -336,7 +336,7 @@ fn witnesses(plan: &Plan, network: &Network, rules: Rules, seen: &Seen<'_>, evid
         let shares = matches!((own, way), (Some(own), Some(way)) if own.goes_like(way));
         let base = piece(Probe::Witness, witness, Some(network), seen.now, Duration::ZERO);
         if !shares && rules.witness_shares_path {
-            if network.shared_witnesses {
+            if network.shared_witnesses && own.is_some() && way.is_some() {
                 continue;
             }
             let detail = match (own, way) {

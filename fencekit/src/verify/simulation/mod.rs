@@ -12,6 +12,7 @@ mod mutants;
 mod run;
 mod world;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use run::{Run, is_unsound, run};
@@ -42,16 +43,19 @@ fn tell(world: &World, run: &Run) -> String {
     story
 }
 
-/// Runs the check on every seed below `count`, on all processors; the first failure by seed is the one reported.
+/// Runs the check on every seed below `count`, on all processors, until it panics on one.
 fn for_every_seed<T: Send>(count: u64, check: impl Fn(u64) -> Option<T> + Sync) -> Vec<T> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let failed = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let check = &check;
+        let (check, failed) = (&check, &failed);
         let workers: Vec<_> = (0..threads)
             .map(|first| {
                 scope.spawn(move || {
+                    let _tells = TellsOthers(failed);
                     (first..count)
                         .step_by(usize::try_from(threads).unwrap())
+                        .take_while(|_| !failed.load(Ordering::Relaxed))
                         .filter_map(check)
                         .collect::<Vec<_>>()
                 })
@@ -62,6 +66,17 @@ fn for_every_seed<T: Send>(count: u64, check: impl Fn(u64) -> Option<T> + Sync) 
             .flat_map(|worker| worker.join().unwrap())
             .collect()
     })
+}
+
+/// A million schedules are not run to their end when one has failed.
+struct TellsOthers<'a>(&'a AtomicBool);
+
+impl Drop for TellsOthers<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
