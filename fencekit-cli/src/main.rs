@@ -2,6 +2,7 @@
 
 mod agent;
 mod command;
+mod verification;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use common::{AGENTS, call, command};
+use common::{AGENTS, ALL, call, command};
 
 fn metadata(agent: &'static str) -> String {
     let ran = call(agent).with_arguments(&["-o", "metadata"]);
@@ -16,7 +16,7 @@ fn metadata(agent: &'static str) -> String {
 
 #[test]
 fn metadata_is_the_same_by_every_name_and_form() {
-    for agent in AGENTS {
+    for agent in ALL {
         let first = metadata(agent);
         for action in ["meta-data", "metadata", "manpage"] {
             assert_eq!(
@@ -37,7 +37,7 @@ fn metadata_is_the_same_by_every_name_and_form() {
 #[test]
 fn metadata_changes_only_on_purpose() {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/metadata");
-    for agent in AGENTS {
+    for agent in ALL {
         let path = directory.join(format!("{agent}.xml"));
         let now = metadata(agent);
         if std::env::var_os("FENCEKIT_ACCEPT").is_some() {
@@ -69,7 +69,7 @@ fn metadata_fits_the_schema_of_fence_agents() {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    for agent in AGENTS {
+    for agent in ALL {
         let path = directory.path().join(agent);
         std::fs::write(&path, metadata(agent)).unwrap();
         let output = Command::new("xmllint")
@@ -128,7 +128,7 @@ fn parameters_carry_what_pcs_needs() {
 fn metadata_needs_nothing() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o555)).unwrap();
-    for agent in AGENTS {
+    for agent in ALL {
         let child = command(agent)
             .args(["-o", "metadata"])
             .env_clear()
@@ -150,9 +150,9 @@ fn metadata_needs_nothing() {
 
 #[test]
 fn secrets_have_no_default_and_no_value_in_the_metadata() {
-    for agent in AGENTS {
+    for agent in ALL {
         let metadata = metadata(agent);
-        for secret in ["password", "encryption_key", "hexadecimal_kg"] {
+        for secret in ["password", "fence_pass", "encryption_key", "hexadecimal_kg"] {
             let Some((_, after)) = metadata.split_once(&format!("<parameter name=\"{secret}\"")) else {
                 continue;
             };
@@ -193,7 +193,7 @@ fn installed_links_are_the_agents() {
     for _ in 0..2 {
         assert_eq!(install(0), "");
     }
-    for agent in AGENTS {
+    for agent in ALL {
         let output = Command::new(directory.path().join(agent))
             .args(["-o", "metadata"])
             .output()

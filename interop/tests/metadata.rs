@@ -25,6 +25,7 @@ const AGENTS: &[&str] = &[
     "fence_esphome",
     "fence_http",
     "fence_ipmi",
+    "fence_check",
 ];
 
 const SCHEMA: &str = "/usr/share/cluster/relaxng/metadata.rng";

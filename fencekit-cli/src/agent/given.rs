@@ -164,6 +164,16 @@ impl Given {
         given.or(spec.default).filter(|text| !text.is_empty())
     }
 
+    /// Whether the option was given, by whatever value.
+    pub(crate) fn is_given(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// The name of the node, where the cluster said it.
+    pub(crate) fn node(&self) -> Option<&str> {
+        self.node.as_deref()
+    }
+
     /// A yes or no; no when left out.
     pub(crate) fn boolean(&self, name: &str) -> bool {
         self.text(name).and_then(parse_boolean).unwrap_or(false)

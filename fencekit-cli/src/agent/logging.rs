@@ -145,7 +145,7 @@ pub(crate) fn clean(text: &str) -> String {
 }
 
 /// `2026-11-24T06:00:21.813Z`.
-fn utc(time: SystemTime) -> String {
+pub(crate) fn utc(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (mut days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let mut year = 1970;

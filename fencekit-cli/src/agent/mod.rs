@@ -4,6 +4,7 @@
 //! included. Its result is on stdout; what went wrong is one line on stderr and in the system's log.
 
 mod action;
+mod check;
 mod getopt;
 mod given;
 mod help;
@@ -148,7 +149,31 @@ fn answer(agent: &'static Agent, given: &Given, from: &Source) -> Result<Outcome
     given.check()?;
     match agent.target {
         Target::Device(method) => act_on_device(given, method, action, from),
+        Target::Node => act_on_node(given, action),
     }
+}
+
+fn act_on_node(given: &Given, action: Action) -> Result<Outcome, Failure> {
+    if matches!(action, Action::List | Action::ListStatus) {
+        return Err(Error::unsupported("fence_check has no outlets to list").into());
+    }
+    let check = check::Check::configure(given)?;
+    let Some(check) = check else {
+        // Without a node there is nothing to ask; the cluster file itself was read.
+        return match action {
+            Action::Monitor | Action::ValidateAll | Action::On => Ok(Outcome::Done(String::new())),
+            _ => Err(Error::config("plug", "is missing", "name the node to be verified").into()),
+        };
+    };
+    if action == Action::ValidateAll {
+        return Ok(Outcome::Done(String::new()));
+    }
+    let delay = given.seconds("delay");
+    if action.is_fencing() && !delay.is_zero() {
+        log::info!("waiting {} s before verifying (delay)", delay.as_secs_f64());
+        std::thread::sleep(delay);
+    }
+    run_to_end(check.act(action))
 }
 
 fn act_on_device(given: &Given, method: Method, action: Action, from: &Source) -> Result<Outcome, Failure> {

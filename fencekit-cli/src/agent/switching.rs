@@ -364,7 +364,7 @@ fn done(line: &str) -> Outcome {
     Outcome::Done(line.to_owned())
 }
 
-fn failed(device: &dyn FenceDevice, error: Error) -> Failure {
+pub(crate) fn failed(device: &dyn FenceDevice, error: Error) -> Failure {
     Failure {
         who: Some(device.label().to_string()),
         error,

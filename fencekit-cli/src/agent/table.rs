@@ -3,6 +3,8 @@
 use fencekit::Method;
 use fencekit::options::{Kind, OptionSpec};
 
+use super::check;
+
 /// One fence agent.
 #[derive(Debug)]
 pub(crate) struct Agent {
@@ -21,6 +23,8 @@ pub(crate) struct Agent {
 pub(crate) enum Target {
     /// A device that cuts power.
     Device(Method),
+    /// A node that was fenced, to be verified.
+    Node,
 }
 
 /// All agents.
@@ -68,6 +72,16 @@ pub(crate) const AGENTS: &[Agent] = &[
                when asked for, since its off part cannot be confirmed.",
         target: Target::Device(Method::Ipmi),
     },
+    Agent {
+        name: "fence_check",
+        short: "Fence agent that verifies a fenced node and switches nothing",
+        long: "fence_check is the second device of a fencing level. It succeeds only when the node is proven dead: \
+               its fence device, asked anew, says off, and the node is silent on every one of its networks for the \
+               whole of verify_wait, although an answer would have been heard. Any answer, a device that says on or \
+               cannot be asked, a probe that fails, and a network whose witness is silent too are failures. The \
+               action on succeeds and does nothing; status prints what can be seen of the node.",
+        target: Target::Node,
+    },
 ];
 
 /// Where the project lives, for metadata.
@@ -87,6 +101,7 @@ impl Agent {
                 options.extend(method.options().map(|spec| with_standard_port(*spec, method)));
                 options.extend_from_slice(OF_DEVICES);
             }
+            Target::Node => options.extend_from_slice(check::OPTIONS),
         }
         options.extend_from_slice(OF_ALL);
         without_clashes(options)
@@ -102,6 +117,16 @@ impl Agent {
                 "status",
                 "list",
                 "list-status",
+                "monitor",
+                "metadata",
+                "manpage",
+                "validate-all",
+            ],
+            Target::Node => &[
+                "on",
+                "off",
+                "reboot",
+                "status",
                 "monitor",
                 "metadata",
                 "manpage",

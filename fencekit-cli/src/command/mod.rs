@@ -4,8 +4,10 @@
 //! to stderr. A command ends with 0 when it is done, 1 when it failed or something is not safe, 2 for wrong usage or
 //! configuration, and 3 when it cannot be told (see `docs/decisions/0061-output-of-commands.md`).
 
+mod audit;
 mod demo;
 mod discover;
+mod fence;
 mod generate;
 mod install_agents;
 mod output;
@@ -13,6 +15,7 @@ mod power;
 mod progress;
 mod sim;
 mod status;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -105,6 +108,10 @@ enum Command {
     Sim(sim::Options),
     /// Find Kasa and Tapo plugs and strips on a network
     Discover(discover::Options),
+    /// Switch a node's power off, confirm it, and prove the node dead
+    Fence(fence::Options),
+    /// Tell whether a node is dead; switches nothing
+    Verify(verify::Options),
     /// Link the fence agents to where Pacemaker looks for them
     InstallAgents(install_agents::Options),
 }
@@ -130,6 +137,8 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Command::Demo => demo::run(&common),
         Command::Sim(options) => sim::run(&common, &options),
         Command::Discover(options) => discover::run(&common, &options),
+        Command::Fence(options) => fence::run(&common, &options),
+        Command::Verify(options) => verify::run(&common, &options),
         Command::InstallAgents(options) => return install_agents::run(&options),
     };
     outcome

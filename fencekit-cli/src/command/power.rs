@@ -27,13 +27,13 @@ pub(super) struct Options {
 }
 
 /// What became of switching one device.
-struct Switched {
+pub(super) struct Switched {
     outcome: Result<Confirmation>,
     elapsed: Duration,
 }
 
 /// One direction, for all devices of the node.
-struct Step<'s> {
+pub(super) struct Step<'s> {
     wanted: PowerState,
     devices: Vec<(&'s Supply, Switched)>,
 }
@@ -96,7 +96,7 @@ fn act(common: &Common, options: &Options, action: &str, steps: &[PowerState]) -
 }
 
 /// Says what is about to be done, to the system's log and to whoever watches.
-fn announce(common: &Common, action: &str, node: &Node, supplies: &[Supply]) {
+pub(super) fn announce(common: &Common, action: &str, node: &Node, supplies: &[Supply]) {
     let labels: Vec<_> = supplies
         .iter()
         .map(|supply| supply.device.label().to_string())
@@ -108,7 +108,7 @@ fn announce(common: &Common, action: &str, node: &Node, supplies: &[Supply]) {
     }
 }
 
-async fn take(supplies: &[Supply], wanted: PowerState, deadline: Deadline) -> Step<'_> {
+pub(super) async fn take(supplies: &[Supply], wanted: PowerState, deadline: Deadline) -> Step<'_> {
     let all: Vec<&Supply> = supplies.iter().collect();
     let progress = Progress::new(
         all.iter()
@@ -160,7 +160,7 @@ fn words(event: &Event<'_>) -> String {
     }
 }
 
-fn step_json(step: &Step<'_>) -> Vec<Value> {
+pub(super) fn step_json(step: &Step<'_>) -> Vec<Value> {
     let wanted = step.wanted.to_string();
     step.devices
         .iter()
@@ -186,7 +186,7 @@ fn step_json(step: &Step<'_>) -> Vec<Value> {
         .collect()
 }
 
-fn print(node: &Node, step: &Step<'_>) {
+pub(super) fn print(node: &Node, step: &Step<'_>) {
     let coloured = output::coloured(&std::io::stdout());
     let (verdict, colour) = match (step.wanted, step.is_confirmed()) {
         (PowerState::Off, true) => ("off, confirmed", Colour::Good),

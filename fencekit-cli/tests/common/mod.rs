@@ -17,6 +17,16 @@ use std::time::{Duration, Instant};
 use fencekit_sim::{Device, Running};
 
 /// All agents.
+pub(crate) const ALL: &[&str] = &[
+    "fence_kasa",
+    "fence_tasmota",
+    "fence_esphome",
+    "fence_http",
+    "fence_ipmi",
+    "fence_check",
+];
+
+/// Those of devices.
 pub(crate) const AGENTS: &[&str] = &[
     "fence_kasa",
     "fence_tasmota",

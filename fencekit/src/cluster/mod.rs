@@ -23,6 +23,8 @@
 
 mod entry;
 mod model;
+#[cfg(feature = "verify")]
+mod plan;
 mod read;
 mod reader;
 mod suggest;

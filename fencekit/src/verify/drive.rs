@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::engine::{Engine, Request, Target};
-use super::plan::Plan;
+use super::plan::{Plan, Timing};
 use super::probe::{Heard, Path, Prober};
 use super::report::Report;
 use super::tally::{Finding, Look};
@@ -19,6 +19,9 @@ use crate::error::{Error, Result};
 use crate::fence::{FenceDeviceExt, Policy};
 use crate::fleet::Supply;
 use crate::power::Observation;
+
+/// How long a quick look takes.
+const SURVEY: Duration = Duration::from_secs(2);
 
 /// Observes a node as its plan says and decides. Nothing is switched.
 ///
@@ -29,6 +32,25 @@ use crate::power::Observation;
 /// [`Error::Config`] when there are more or fewer supplies than planned devices. Whatever goes wrong with a device
 /// or a network is evidence, not an error.
 pub async fn verify(plan: &Plan, supplies: &[Supply], prober: &dyn Prober) -> Result<Report> {
+    drive(Engine::new(plan.clone()), plan, supplies, prober).await
+}
+
+/// Looks at a node once: every device and every network, for as long as a quick look takes, whether the node is
+/// alive or not. The report's evidence is the result; its verdict comes from a window too short for a fence.
+///
+/// # Errors
+/// As [`verify`].
+pub async fn survey(plan: &Plan, supplies: &[Supply], prober: &dyn Prober) -> Result<Report> {
+    let mut plan = plan.clone();
+    plan.timing = Timing {
+        wait: SURVEY,
+        metered_wait: None,
+        settle: Duration::ZERO,
+    };
+    drive(Engine::survey(plan.clone()), &plan, supplies, prober).await
+}
+
+async fn drive(mut engine: Engine, plan: &Plan, supplies: &[Supply], prober: &dyn Prober) -> Result<Report> {
     if plan.devices.len() != supplies.len() {
         let problem = format!(
             "{} are planned, {} were given",
@@ -42,7 +64,6 @@ pub async fn verify(plan: &Plan, supplies: &[Supply], prober: &dyn Prober) -> Re
         ));
     }
     let started = Instant::now();
-    let mut engine = Engine::new(plan.clone());
     let probing = Probing::new(supplies, prober);
     let mut running: FuturesUnordered<BoxFuture<'_, (u64, Finding)>> = FuturesUnordered::new();
     loop {

@@ -202,12 +202,22 @@ pub(crate) struct Engine {
     /// When this host should have been awake at the latest.
     awake_by: Option<At>,
     stalled: Option<(At, Duration)>,
+    /// Everything is looked at, instead of stopping at the first sign of life.
+    survey: bool,
     ending: Option<Ending>,
 }
 
 impl Engine {
     pub(crate) fn new(plan: Plan) -> Self {
         Self::with_rules(plan, Rules::STRICT)
+    }
+
+    /// Looks at everything, and ends early only when everything has answered.
+    pub(crate) fn survey(plan: Plan) -> Self {
+        Self {
+            survey: true,
+            ..Self::new(plan)
+        }
     }
 
     pub(crate) fn with_rules(plan: Plan, rules: Rules) -> Self {
@@ -225,6 +235,7 @@ impl Engine {
             next_id: 0,
             awake_by: None,
             stalled: None,
+            survey: false,
             ending: None,
         }
     }
@@ -337,7 +348,7 @@ impl Engine {
     fn advance(&mut self, now: At) {
         if self.state == State::Settling {
             self.start_paths_and_looks();
-            if now >= self.open || self.is_alive() {
+            if now >= self.open || (self.is_alive() && !self.survey) {
                 self.open_window(now);
             }
         }
@@ -426,10 +437,29 @@ impl Engine {
     }
 
     fn is_alive(&self) -> bool {
+        if self.survey {
+            return self.has_heard_all();
+        }
         self.streams.iter().any(|stream| {
             let ignored = matches!(stream.tally, Tally::Answers(_)) && !self.rules.answer_is_life;
             stream.is_alive() && !ignored
         })
+    }
+
+    /// Whether every device has shown a state and every network an answer.
+    fn has_heard_all(&self) -> bool {
+        let devices = self.streams.iter().all(|stream| match &stream.tally {
+            Tally::Looks(looks) => !looks.heard().is_empty(),
+            Tally::Ways(_) | Tally::Answers(_) => true,
+        });
+        let heard = |address: IpAddr| {
+            self.streams.iter().any(|stream| match stream.target {
+                Target::Icmp(to) | Target::Neighbour(to, _) => to == address && stream.is_alive(),
+                Target::Tcp(to) => to.ip() == address && stream.is_alive(),
+                _ => false,
+            })
+        };
+        devices && self.plan.networks.iter().all(|network| heard(network.address))
     }
 
     fn finish(&mut self, now: At) {

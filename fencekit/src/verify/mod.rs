@@ -27,7 +27,7 @@ mod tally;
 mod truth_table;
 pub mod verdict;
 
-pub use drive::verify;
+pub use drive::{survey, verify};
 pub use evidence::{Evidence, Outcome, Probe};
 #[cfg(target_os = "linux")]
 pub use linux::HostProber;

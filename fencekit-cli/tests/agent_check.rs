@@ -1,0 +1,235 @@
+//! `fence_check` through the built program: what it prints, its exit codes, and that it switches nothing.
+//!
+//! On loopback nothing falls silent, so everything here is a node that lives or a probe that fails. Dead nodes are in
+//! `interop/tests/verify_netns.rs`.
+
+mod command_common;
+mod common;
+
+use std::net::TcpListener;
+
+use command_common::{ANY, File, Sims, file};
+use common::{Call, FORMS, call};
+use fencekit_sim::{Device, Faults, Spec};
+
+/// A node on a simulated Kasa plug, with a port that accepts on loopback.
+struct Stage {
+    _sims: Sims,
+    plug: Device,
+    plug_port: u16,
+    listener: TcpListener,
+}
+
+fn stage() -> Stage {
+    let mut sims = Sims::new();
+    let (plug, plug_port) = sims.kasa(Spec::plug("storage-b"));
+    Stage {
+        _sims: sims,
+        plug,
+        plug_port,
+        listener: TcpListener::bind(ANY).unwrap(),
+    }
+}
+
+impl Stage {
+    fn node_port(&self) -> String {
+        self.listener.local_addr().unwrap().port().to_string()
+    }
+
+    fn check(&self) -> Call {
+        call("fence_check")
+            .with("fence_method", "kasa")
+            .with("fence_ip", "127.0.0.1")
+            .with("fence_port", &self.plug_port.to_string())
+            .with("target_mgmt_ip", "127.0.0.1")
+            .with("target_storage_ip", "127.0.0.1")
+            .with("target_client_ips", "127.0.0.1")
+            .with("target_tcp_ports", &self.node_port())
+            .with("verify_wait", "1")
+    }
+
+    fn cluster(&self) -> File {
+        file(&format!(
+            "stonith_nodes:\n  storage-b:\n    {{method: kasa, ip: 127.0.0.1, port: {}, mgmt_ip: 127.0.0.1, \
+             tcp_ports: [{}]}}\nverify: {{wait: 1}}\n",
+            self.plug_port,
+            self.node_port()
+        ))
+    }
+
+    fn was_switched(&self) -> bool {
+        !self.plug.commands().is_empty()
+    }
+}
+
+#[test]
+fn the_status_is_the_original_report_and_switches_nothing() {
+    let stage = stage();
+    let label = format!("kasa @ 127.0.0.1:{}", stage.plug_port);
+    let expected = format!(
+        "fence_check status for storage-b:\n  STONITH device ({label}): power=on\n  \
+         Management   127.0.0.1:  reachable\n  Storage      127.0.0.1:  reachable\n  \
+         Client       127.0.0.1:  reachable\nStatus: ON\n"
+    );
+    for form in FORMS {
+        let ran = stage.check().with("plug", "storage-b").run(form, "status");
+        ran.is(0, &expected);
+    }
+    assert!(!stage.was_switched());
+}
+
+#[test]
+fn a_plug_that_says_off_is_overruled_by_a_node_that_answers() {
+    let stage = stage();
+    stage.plug.set(0, false, false);
+    for action in ["off", "reboot"] {
+        let ran = stage.check().with("port", "storage-b").act(action);
+        ran.fails("not confirmed off: storage-b: still-alive");
+        assert!(ran.err.contains("the port accepted a connection"), "{ran:?}");
+    }
+    let status = stage.check().act("status");
+    assert_eq!(status.code, Some(0), "{status:?}");
+    assert!(
+        status.out.contains("power=off") && status.out.ends_with("Status: ON\n"),
+        "{status:?}"
+    );
+    assert!(!stage.was_switched());
+}
+
+#[test]
+fn a_plug_that_says_on_is_alive() {
+    let stage = stage();
+    stage.check().act("off").fails("still-alive");
+    assert!(!stage.was_switched());
+}
+
+#[test]
+fn on_succeeds_and_asks_nobody() {
+    let stage = stage();
+    for form in FORMS {
+        let ran = stage.check().run(form, "on");
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+    assert_eq!(stage.plug.requests(), 0);
+}
+
+#[test]
+fn without_addresses_nothing_is_verified() {
+    let stage = stage();
+    stage.plug.set(0, false, true);
+    let ran = call("fence_check")
+        .with("fence_method", "kasa")
+        .with("fence_ip", "127.0.0.1")
+        .with("fence_port", &stage.plug_port.to_string())
+        .with("verify_wait", "1")
+        .act("off");
+    ran.fails("inconclusive (no address of the node is configured");
+}
+
+#[test]
+fn the_monitor_needs_a_device_that_answers() {
+    let stage = stage();
+    stage.check().act("monitor").is(0, "");
+    let silent: Faults = "silent".parse().unwrap();
+    stage.plug.set_faults(silent);
+    let ran = stage
+        .check()
+        .with("login_timeout", "1")
+        .with("shell_timeout", "1")
+        .act("monitor");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+}
+
+#[test]
+fn a_cluster_file_names_the_node_by_any_of_its_names() {
+    let stage = stage();
+    let file = stage.cluster();
+    let path = file.path.to_str().unwrap();
+    for lines in [
+        "plug=storage-b",
+        "port=storage-b",
+        "nodename=storage-b",
+        "nodename=storage-b\nport=7",
+        "nodename=storage-b\nport=storage-b",
+    ] {
+        let ran = call("fence_check").feed(format!("action=status\nconfig={path}\n{lines}\n").as_bytes());
+        assert_eq!(ran.code, Some(0), "{lines}: {ran:?}");
+        assert!(
+            ran.out.starts_with("fence_check status for storage-b:\n"),
+            "{lines}: {ran:?}"
+        );
+        assert!(
+            ran.out.contains("Management   127.0.0.1:  reachable"),
+            "{lines}: {ran:?}"
+        );
+    }
+    let unknown = call("fence_check")
+        .with("config", path)
+        .with("plug", "storage-c")
+        .act("off");
+    unknown.fails("\"storage-c\" is not in the cluster file");
+}
+
+/// Pacemaker starts and monitors an agent without naming a node.
+#[test]
+fn a_cluster_file_without_a_node_can_be_monitored_and_not_verified() {
+    let stage = stage();
+    let file = stage.cluster();
+    let check = || call("fence_check").with("config", file.path.to_str().unwrap());
+    check().act("monitor").is(0, "");
+    check().act("validate-all").is(0, "");
+    check().act("off").fails("plug: is missing");
+}
+
+#[test]
+fn wrong_options_are_called_by_their_names_here() {
+    let base = || {
+        call("fence_check")
+            .with("fence_method", "kasa")
+            .with("fence_ip", "127.0.0.1")
+    };
+    call("fence_check").act("off").fails("fence_method: is missing");
+    call("fence_check")
+        .with("fence_method", "kasa")
+        .act("off")
+        .fails("fence_ip: is missing");
+    base()
+        .with("fence_method", "plug")
+        .act("off")
+        .fails("fence_method: \"plug\" is not valid");
+    base()
+        .with("encryption_key", "x")
+        .act("off")
+        .fails("encryption_key: is not an option of method kasa");
+    base()
+        .with("target_mgmt_ip", "storage-b")
+        .act("off")
+        .fails("target_mgmt_ip: \"storage-b\" is not valid");
+    base()
+        .with("target_tcp_ports", "22,ssh")
+        .act("off")
+        .fails("target_tcp_ports: \"ssh\" is not valid");
+    base().with("verify_wait", "-1").act("off").fails("verify_wait");
+    let both = base().with("config", "/nonexistent").act("off");
+    both.fails("fence_method: contradicts config");
+}
+
+#[test]
+fn the_password_is_in_no_output() {
+    for form in FORMS {
+        let ran = call("fence_check")
+            .with("fence_method", "tasmota")
+            .with("fence_ip", "127.0.0.1")
+            .with("fence_port", "9")
+            .with("fence_pass", "open-sesame-1")
+            .with("target_mgmt_ip", "127.0.0.1")
+            .with("verify_wait", "1")
+            .with("verbose_level", "3")
+            .run(form, "off");
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(
+            !ran.err.contains("sesame") && !ran.out.contains("sesame"),
+            "{ran:?}"
+        );
+    }
+}
