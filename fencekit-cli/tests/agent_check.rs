@@ -2,6 +2,7 @@
 //!
 //! On loopback nothing falls silent, so everything here is a node that lives or a probe that fails. Dead nodes are in
 //! `interop/tests/verify_netns.rs`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod command_common;
 mod common;
