@@ -34,7 +34,7 @@ impl Timing {
     /// Of `action`, from the options and from Pacemaker's `PCMK_service` in the environment.
     ///
     /// # Errors
-    /// [`Error::Config`] for a `disable_timeout` that is neither yes nor no.
+    /// [`fencekit::Error::Config`] for a `disable_timeout` that is neither yes nor no.
     pub(crate) fn of(action: Action, given: &Given, pcmk_service: Option<&OsStr>) -> Result<Self> {
         let under_pacemaker = pcmk_service.is_some_and(|service| service == "pacemaker-fenced");
         Ok(Self {

@@ -1,5 +1,7 @@
 //! Configuration for others, made of a cluster file: firmware settings that are right for fencing.
 
+#[cfg(feature = "esphome")]
+pub mod esphome;
 #[cfg(feature = "tasmota")]
 mod tasmota;
 

@@ -188,13 +188,12 @@ fn a_session_that_failed_is_still_told_goodbye() {
     let mut machine = vector.live(now);
     machine.request(chassis::status(), now + Duration::from_secs(60), now);
     machine.poll_transmit().unwrap();
-    let mut at = now;
-    let failed = loop {
-        at = machine.poll_timeout().unwrap();
+    let (failed, at) = loop {
+        let at = machine.poll_timeout().unwrap();
         machine.handle_timeout(at);
         machine.poll_transmit();
         if let Some(event) = machine.poll_event() {
-            break event;
+            break (event, at);
         }
     };
     assert!(
