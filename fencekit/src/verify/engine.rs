@@ -27,8 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY_AT_LEAST: Duration = Duration::from_millis(250);
 /// Longest time for one look.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
-/// Pause between two checks of a path or a neighbour.
+/// Longest pause between two checks of a path or a neighbour; short windows have shorter ones.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_EVERY_AT_LEAST: Duration = Duration::from_millis(250);
 /// Longest time for such a check.
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
 /// Longest pause between two echo requests; short windows have shorter ones.
@@ -51,7 +52,8 @@ const LAST_LOOK_PAUSE: Duration = Duration::from_millis(250);
 const FINISH_LIMIT: Duration = Duration::from_secs(8);
 /// How long other answers are waited for after the first sign of life.
 const LINGER: Duration = Duration::from_millis(500);
-/// When this host itself stood still for longer than this, answers may have been lost.
+/// When this host itself stood still for longer than this, or than a quarter of the window, answers may have been
+/// lost and a broken link overlooked.
 const STALL: Duration = Duration::from_secs(1);
 
 /// Whom a probe asks, by index into the plan.
@@ -281,7 +283,8 @@ impl Engine {
         let counts_from = self.open;
         let settling = self.state == State::Settling;
         let finishing = self.state == State::Finishing;
-        let look_every = (self.end.saturating_sub(self.open) / 8).clamp(LOOK_EVERY_AT_LEAST, LOOK_EVERY);
+        let look_every = (self.length() / 8).clamp(LOOK_EVERY_AT_LEAST, LOOK_EVERY);
+        let check_every = self.check_every();
         for stream in &mut self.streams {
             let Some(position) = stream.running.iter().position(|running| running.id == id) else {
                 continue;
@@ -309,7 +312,7 @@ impl Engine {
             } else if !stream.overlaps() {
                 let pause = match stream.tally {
                     Tally::Looks(_) if !finishing => look_every,
-                    _ if !finishing => stream.every,
+                    _ if !finishing => check_every,
                     _ if running.started < self.end => Duration::ZERO,
                     _ => LAST_LOOK_PAUSE,
                 };
@@ -323,7 +326,10 @@ impl Engine {
     fn notice_stall(&mut self, now: At) {
         let Some(awake_by) = self.awake_by else { return };
         let slept = now.saturating_sub(awake_by);
-        if slept > STALL && !matches!(self.state, State::Settling | State::Done) && self.stalled.is_none() {
+        if slept > STALL.min(self.length() / 4)
+            && !matches!(self.state, State::Settling | State::Done)
+            && self.stalled.is_none()
+        {
             self.stalled = Some((now, slept));
         }
     }
@@ -533,7 +539,16 @@ impl Engine {
     }
 
     fn tail(&self) -> Duration {
-        TAIL.min(self.end.saturating_sub(self.open) / 4)
+        TAIL.min(self.length() / 4)
+    }
+
+    /// How long the window at hand is.
+    fn length(&self) -> Duration {
+        self.end.saturating_sub(self.open)
+    }
+
+    fn check_every(&self) -> Duration {
+        (self.length() / 4).clamp(CHECK_EVERY_AT_LEAST, CHECK_EVERY)
     }
 
     fn request(&mut self, index: usize, now: At) -> Option<Request> {
@@ -585,8 +600,7 @@ impl Engine {
         }
         match stream.target {
             Target::Icmp(_) | Target::Witness(_) => {
-                let length = self.end.saturating_sub(self.open);
-                (length / 20).clamp(PING_EVERY_AT_LEAST, PING_EVERY)
+                (self.length() / 20).clamp(PING_EVERY_AT_LEAST, PING_EVERY)
             }
             _ => stream.every,
         }

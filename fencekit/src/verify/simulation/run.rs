@@ -291,9 +291,11 @@ pub(super) fn is_undetectable(world: &World, run: &Run) -> bool {
                     || matches!(feed.meter, Meter::Stuck(watts) if watts <= 5.0);
                 !feed.powered(end) || (device_lies && meter_lies)
             });
+    // A quarter of the window or a second, and the longest pause between two wakings.
+    let allowed = 1000.min((end - open) / 4) + 600;
     let stood_still = world
         .stall
-        .is_some_and(|(from, to)| overlap((from, to), open, end) > 1700);
+        .is_some_and(|(from, to)| overlap((from, to), open, end) > allowed);
     let networks_look_sound = !world.nets.is_empty()
         && world
             .nets
