@@ -1,4 +1,8 @@
-//! Echo requests. Only a timeout is silence: every other failure is a probe that failed.
+//! Echo requests. Only a timeout is silence, and what means the same: nobody answered address resolution. Every
+//! other failure is a probe that failed.
+//!
+//! surge-ping hands back whatever quotes our request, ICMP errors included: this host's own "host unreachable" among
+//! them, three seconds after it asked for a dead neighbour. Type, code and sender tell those from a reply.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -6,8 +10,9 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use surge_ping::{Client, Config, ICMP, PingIdentifier, PingSequence, SurgeError};
+use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, SurgeError};
 
 use crate::deadline::Deadline;
 use crate::verify::probe::Heard;
@@ -44,9 +49,7 @@ impl Echoes {
         let mut pinger = client.pinger(to, self.identifier).await;
         pinger.timeout(deadline.remaining());
         match pinger.ping(sequence, &PAYLOAD).await {
-            Ok((_, took)) => {
-                Heard::Answered(format!("echo reply after {:.1} ms", took.as_secs_f64() * 1000.0))
-            }
+            Ok((packet, took)) => Reply::of(&packet).heard(to, took),
             Err(SurgeError::Timeout { .. }) => Heard::Silent,
             Err(SurgeError::IOError(error)) => Heard::Failed(cannot_send(&error)),
             Err(other) => Heard::Failed(format!("the echo request failed: {other}")),
@@ -63,6 +66,63 @@ impl Echoes {
         let client = Client::new(&Config::builder().kind(kind).build())?;
         clients.insert(to.is_ipv6(), client.clone());
         Ok(client)
+    }
+}
+
+/// What came back for a request.
+#[derive(Clone, Copy, Debug)]
+struct Reply {
+    from: IpAddr,
+    kind: u8,
+    code: u8,
+}
+
+impl Reply {
+    fn of(packet: &IcmpPacket) -> Self {
+        match packet {
+            IcmpPacket::V4(packet) => Self {
+                from: IpAddr::V4(packet.get_source()),
+                kind: packet.get_icmp_type().0,
+                code: packet.get_icmp_code().0,
+            },
+            IcmpPacket::V6(packet) => Self {
+                from: IpAddr::V6(packet.get_source()),
+                kind: packet.get_icmpv6_type().0,
+                code: packet.get_icmpv6_code().0,
+            },
+        }
+    }
+
+    /// Echo reply: RFC 792 and RFC 4443.
+    fn is_echo_reply(self) -> bool {
+        self.kind == if self.from.is_ipv6() { 129 } else { 0 }
+    }
+
+    /// "Host unreachable" and "address unreachable": whoever was to deliver it, this host or the last router, asked
+    /// for the address and nobody answered. That shows as much as no answer at all.
+    fn is_unresolved(self) -> bool {
+        (self.kind, self.code) == if self.from.is_ipv6() { (1, 3) } else { (3, 1) }
+    }
+
+    fn heard(self, to: IpAddr, took: Duration) -> Heard {
+        let took = took.as_secs_f64() * 1000.0;
+        if self.is_echo_reply() {
+            return Heard::Answered(format!("echo reply after {took:.1} ms"));
+        }
+        // Whatever it says, it was the node that said it.
+        if self.from == to {
+            return Heard::Answered(format!(
+                "it rejected the echo request after {took:.1} ms (ICMP type {}, code {})",
+                self.kind, self.code
+            ));
+        }
+        if self.is_unresolved() {
+            return Heard::Silent;
+        }
+        Heard::Failed(format!(
+            "{} rejected the echo request on its way (ICMP type {}, code {})",
+            self.from, self.kind, self.code
+        ))
     }
 }
 
@@ -85,9 +145,46 @@ fn cannot_send(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    fn heard(from: &str, kind: u8, code: u8, to: &str) -> Heard {
+        let reply = Reply {
+            from: from.parse().unwrap(),
+            kind,
+            code,
+        };
+        reply.heard(to.parse().unwrap(), Duration::from_millis(3))
+    }
+
+    #[test]
+    fn only_a_reply_and_the_nodes_own_words_are_life() {
+        let node = "10.10.10.2";
+        assert!(matches!(heard(node, 0, 0, node), Heard::Answered(_)));
+        assert!(matches!(heard("fd00::2", 129, 0, "fd00::2"), Heard::Answered(_)));
+        // The node's firewall rejects: it lives.
+        assert!(matches!(heard(node, 3, 10, node), Heard::Answered(_)));
+        // This host's own error, and the last router's: nobody answered ARP or NDP.
+        assert_eq!(heard("10.10.10.7", 3, 1, node), Heard::Silent);
+        assert_eq!(heard("fd00::7", 1, 3, "fd00::2"), Heard::Silent);
+        // Type 1 in IPv4 and type 3 in IPv6 are something else.
+        assert!(matches!(heard("10.10.10.7", 1, 3, node), Heard::Failed(_)));
+        assert!(matches!(heard("fd00::7", 3, 1, "fd00::2"), Heard::Failed(_)));
+    }
+
+    #[test]
+    fn whoever_stops_the_request_on_its_way_leaves_the_probe_failed() {
+        let router = "10.20.20.1";
+        for code in [0, 2, 9, 10, 13] {
+            let heard = heard(router, 3, code, "10.10.10.2");
+            assert!(
+                matches!(&heard, Heard::Failed(why) if why.contains(router)),
+                "{heard:?}"
+            );
+        }
+        // Time exceeded: a loop.
+        assert!(matches!(heard(router, 11, 0, "10.10.10.2"), Heard::Failed(_)));
+        assert!(matches!(heard("fd00::1", 1, 1, "fd00::2"), Heard::Failed(_)));
+    }
 
     #[test]
     fn the_mend_is_named() {

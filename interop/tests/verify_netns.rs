@@ -1,0 +1,382 @@
+//! The verdict on a node in network namespaces, by the built program over the kernel's real networks.
+//!
+//! Four namespaces: the observer (the test itself), a switch with a bridge for each of three networks, the node, and
+//! others: a witness on each network and the plug, which `fencekit sim` plays.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fencekit_interop::{Output, Peer, fencekit_bin, private_namespaces, required, run, tool};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// Name, and the first three bytes of its addresses.
+const NETWORKS: [(&str, &str); 3] = [("m", "10.20.20"), ("s", "10.10.10"), ("c", "10.30.30")];
+
+/// A network namespace, for as long as its sleeping process lives.
+struct Space(Child);
+
+impl Space {
+    fn new() -> Self {
+        let child = Command::new("unshare")
+            .args(["--net", "sleep", "170"])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let space = Self(child);
+        let ours = std::fs::read_link("/proc/self/ns/net").unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        while std::fs::read_link(format!("/proc/{}/ns/net", space.id())).is_ok_and(|theirs| theirs == ours) {
+            assert!(Instant::now() < until, "no namespace came");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        space.shell("ip link set lo up");
+        space
+    }
+
+    fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn inside(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &self.id().to_string(), "-n", program]);
+        command
+    }
+
+    fn shell(&self, script: &str) {
+        let out = run(self.inside("sh").args(["-ec", script]), "", LIMIT);
+        assert!(out.ok(), "{script}: {out}");
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn shell(script: &str) {
+    let out = run(Command::new("sh").args(["-ec", script]), "", LIMIT);
+    assert!(out.ok(), "{script}: {out}");
+}
+
+/// The networks, the node, and its plug.
+struct Stage {
+    _switch: Space,
+    node: Space,
+    others: Space,
+    plug: Peer,
+    directory: tempfile::TempDir,
+}
+
+fn stage(wait: &str) -> Stage {
+    let (switch, node, others) = (Space::new(), Space::new(), Space::new());
+    for (net, prefix) in NETWORKS {
+        switch.shell(&format!(
+            "ip link add br-{net} type bridge; ip link set br-{net} up"
+        ));
+        let plugged = [(None, "o", 7), (Some(&node), "n", 2), (Some(&others), "w", 254)];
+        for (space, end, host) in plugged {
+            shell(&format!(
+                "ip link add {end}{net} type veth peer name p{end}{net} netns {}",
+                switch.id()
+            ));
+            switch.shell(&format!(
+                "ip link set p{end}{net} master br-{net}; ip link set p{end}{net} up"
+            ));
+            let own = format!("ip addr add {prefix}.{host}/24 dev {end}{net}; ip link set {end}{net} up");
+            match space {
+                None => shell(&own),
+                Some(space) => {
+                    shell(&format!("ip link set {end}{net} netns {}", space.id()));
+                    space.shell(&own);
+                }
+            }
+        }
+    }
+    others.shell("ip addr add 10.20.20.202/24 dev wm");
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(
+        directory.path().join("cluster.yml"),
+        format!(
+            "stonith_nodes:\n  storage-b:\n    method: tasmota\n    ip: 10.20.20.202\n    mgmt_ip: 10.20.20.2\n    \
+             storage_ip: 10.10.10.2\n    client_ips: [10.30.30.2]\n    tcp_ports: [22]\nverify:\n  wait: {wait}\n  \
+             require_witness: true\n  witnesses: {{management: [10.20.20.254], storage: [10.10.10.254], client: \
+             [10.30.30.254]}}\n"
+        ),
+    )
+    .unwrap();
+    let mut command = others.inside(fencekit_bin().to_str().unwrap());
+    command
+        .arg("sim")
+        .arg("--config")
+        .arg(directory.path().join("cluster.yml"));
+    let plug = Peer::start("the plug", &mut command);
+    plug.wait_for(LIMIT, |line| line.contains("\"transport\""));
+    Stage {
+        _switch: switch,
+        node,
+        others,
+        plug,
+        directory,
+    }
+}
+
+impl Stage {
+    fn config(&self) -> PathBuf {
+        self.directory.path().join("cluster.yml")
+    }
+
+    fn plug(&self, what: &str) {
+        self.plug.send(&format!("storage-b {what}"));
+        // The answer to the line, or to an earlier one; the plug obeys within a moment.
+        std::thread::sleep(Duration::from_millis(300));
+    }
+
+    /// The node as it is without power: none of its links answers.
+    fn links(&self, networks: &[&str], state: &str) {
+        for net in networks {
+            self.node.shell(&format!("ip link set n{net} {state}"));
+        }
+    }
+
+    fn verify(&self, mut command: Command) -> (Output, Value) {
+        command
+            .args(["verify", "storage-b", "--json", "--config"])
+            .arg(self.config());
+        let out = run(&mut command, "", LIMIT);
+        let report = serde_json::from_str(&out.stdout).unwrap_or_else(|error| panic!("{error}: {out}"));
+        (out, report)
+    }
+}
+
+/// What a case came to, for the table.
+struct Row {
+    case: &'static str,
+    expected: (&'static str, &'static str, i32),
+    found: (String, String, Option<i32>),
+    seconds: f64,
+    report: Value,
+}
+
+fn case(
+    stage: &Stage,
+    case: &'static str,
+    command: Command,
+    expected: (&'static str, &'static str, i32),
+) -> Row {
+    let (out, report) = stage.verify(command);
+    let text = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
+    Row {
+        case,
+        expected,
+        found: (text("verdict"), text("rule"), out.code),
+        seconds: report["elapsed_ms"].as_f64().unwrap_or_default() / 1000.0,
+        report,
+    }
+}
+
+fn outcome(report: &Value, probe: &str, network: &str) -> String {
+    let evidence = report["evidence"].as_array().unwrap();
+    let found = evidence
+        .iter()
+        .find(|one| one["probe"] == probe && one["network"] == network);
+    found.map_or_else(
+        || "none".to_owned(),
+        |one| one["outcome"].as_str().unwrap().to_owned(),
+    )
+}
+
+fn fencekit() -> Command {
+    Command::new(fencekit_bin())
+}
+
+/// The program as root, but with neither CAP_NET_RAW nor CAP_NET_ADMIN, and without a ping socket: a fresh namespace
+/// permits none.
+fn without_permission() -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .args([
+            "--bounding-set",
+            "-net_raw,-net_admin",
+            "--inh-caps",
+            "-net_raw,-net_admin",
+        ])
+        .arg(fencekit_bin());
+    command
+}
+
+const FILTER_ALL: &str =
+    "nft 'add table inet f; add chain inet f i { type filter hook input priority 0; policy drop; }'";
+const FILTER_ICMP: &str = "nft 'add table inet f; add chain inet f i { type filter hook input priority 0; }; \
+                           add rule inet f i ip protocol icmp drop'";
+const UNFILTER: &str = "nft 'delete table inet f'";
+const ALL: [&str; 3] = ["m", "s", "c"];
+
+#[test]
+fn the_verdict_of_each_case() {
+    let _ = required!(tool("nft"));
+    let _ = required!(tool("setpriv"));
+    let _ = required!(tool("nsenter"));
+    let _ = fencekit_bin();
+    private_namespaces!();
+    let stage = stage("5");
+    let mut rows = Vec::new();
+
+    let row = case(&stage, "alive", fencekit(), ("still-alive", "answered", 1));
+    assert_eq!(outcome(&row.report, "icmp", "storage"), "answered");
+    rows.push(row);
+
+    // The observer has just talked to the node: its neighbour table still says that the node is there.
+    stage.plug("off");
+    stage.links(&ALL, "down");
+    let row = case(
+        &stage,
+        "off and silent",
+        fencekit(),
+        ("confirmed-off", "window", 0),
+    );
+    // Longer than it takes this host to give address resolution up, which it then reports by ICMP.
+    assert!(row.seconds > 5.0, "{}", row.seconds);
+    for network in ["management", "storage", "client"] {
+        for probe in ["icmp", "tcp", "neighbour"] {
+            assert_eq!(
+                outcome(&row.report, probe, network),
+                "silent",
+                "{probe} {network}"
+            );
+        }
+    }
+    rows.push(row);
+
+    stage.links(&["c"], "up");
+    rows.push(case(
+        &stage,
+        "answers on one network only",
+        fencekit(),
+        ("still-alive", "answered", 1),
+    ));
+
+    stage.links(&ALL, "up");
+    let mut listener = stage
+        .node
+        .inside("sh")
+        .args(["-c", "exec setpriv --pdeathsig KILL python3 -m http.server 22"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(800));
+    stage.node.shell(FILTER_ICMP);
+    let row = case(
+        &stage,
+        "ICMP filtered, TCP open",
+        fencekit(),
+        ("still-alive", "answered", 1),
+    );
+    assert_eq!(outcome(&row.report, "tcp", "management"), "answered");
+    assert_ne!(outcome(&row.report, "icmp", "management"), "answered");
+    rows.push(row);
+    let _ = listener.kill();
+    let _ = listener.wait();
+    stage.node.shell(UNFILTER);
+
+    stage.node.shell(FILTER_ALL);
+    let row = case(
+        &stage,
+        "ICMP and TCP filtered, ARP answers",
+        fencekit(),
+        ("still-alive", "answered", 1),
+    );
+    let heard = ["management", "storage", "client"].map(|network| outcome(&row.report, "neighbour", network));
+    assert!(heard.iter().any(|outcome| outcome == "answered"), "{heard:?}");
+    assert_ne!(outcome(&row.report, "icmp", "management"), "answered");
+    assert_ne!(outcome(&row.report, "tcp", "management"), "answered");
+    rows.push(row);
+    stage.node.shell(UNFILTER);
+
+    stage.links(&ALL, "down");
+    shell("ip link set os down");
+    let row = case(
+        &stage,
+        "the observer's link is down",
+        fencekit(),
+        ("inconclusive", "path", 3),
+    );
+    assert_eq!(outcome(&row.report, "icmp", "storage"), "unknown");
+    rows.push(row);
+    shell("ip link set os up");
+
+    let row = case(
+        &stage,
+        "no permission to ping",
+        without_permission(),
+        ("inconclusive", "probe-failed", 3),
+    );
+    assert_eq!(outcome(&row.report, "icmp", "management"), "unknown");
+    assert!(
+        row.report.to_string().contains("ping_group_range"),
+        "{}",
+        row.report
+    );
+    rows.push(row);
+
+    stage.others.shell("ip addr del 10.10.10.254/24 dev ws");
+    rows.push(case(
+        &stage,
+        "the witness is dead",
+        fencekit(),
+        ("inconclusive", "witness", 3),
+    ));
+    stage.others.shell("ip addr add 10.10.10.254/24 dev ws");
+
+    stage.others.shell("ip addr del 10.20.20.202/24 dev wm");
+    rows.push(case(
+        &stage,
+        "the device is unreachable",
+        fencekit(),
+        ("inconclusive", "power-not-off", 3),
+    ));
+    stage.others.shell("ip addr add 10.20.20.202/24 dev wm");
+
+    stage.links(&ALL, "up");
+    let row = case(
+        &stage,
+        "the plug lies: off, and the node answers",
+        fencekit(),
+        ("still-alive", "answered", 1),
+    );
+    assert_eq!(row.report["evidence"][0]["outcome"], "off");
+    rows.push(row);
+
+    let mut wrong = 0;
+    for row in &rows {
+        let (verdict, rule, code) = row.expected;
+        let good = row.found == (verdict.to_owned(), rule.to_owned(), Some(code));
+        wrong += u32::from(!good);
+        println!(
+            "{:42} {:13} {:13} exit {:?} {:5.1} s{}",
+            row.case,
+            row.found.0,
+            row.found.1,
+            row.found.2.unwrap_or(-1),
+            row.seconds,
+            if good { "" } else { "   <- WRONG" }
+        );
+        if !good {
+            println!("expected {:?}: {:#}", row.expected, row.report);
+        }
+    }
+    assert_eq!(wrong, 0);
+}
