@@ -380,3 +380,86 @@ fn the_verdict_of_each_case() {
     }
     assert_eq!(wrong, 0);
 }
+
+/// The original: sleep, then one ping after the other, each with a second's patience.
+const ORIGINAL: &str = "sleep 10; alive=0; for ip in 10.20.20.2 10.10.10.2 10.30.30.2; do \
+                        ping -c 1 -W 1 $ip >/dev/null 2>&1 && alive=1; done; exit $alive";
+
+#[test]
+fn a_dead_node_is_confirmed_sooner_than_by_the_original_and_a_live_one_much_sooner() {
+    let _ = required!(tool("ping"));
+    let _ = required!(tool("nsenter"));
+    let _ = fencekit_bin();
+    private_namespaces!();
+    let stage = stage("10");
+    let original = || {
+        let started = Instant::now();
+        let out = run(Command::new("sh").args(["-c", ORIGINAL]), "", LIMIT);
+        (out.code, started.elapsed().as_secs_f64())
+    };
+    let ours = || {
+        let started = Instant::now();
+        let (out, report) = stage.verify(fencekit());
+        (out.code, started.elapsed().as_secs_f64(), report)
+    };
+
+    let (code, alive_there) = original();
+    assert_eq!(code, Some(1));
+    let (code, alive_here, report) = ours();
+    assert_eq!(code, Some(1), "{report:#}");
+
+    stage.plug("off");
+    stage.links(&ALL, "down");
+    let (code, dead_there) = original();
+    assert_eq!(code, Some(0));
+    let (code, dead_here, report) = ours();
+    assert_eq!(code, Some(0), "{report:#}");
+
+    println!("alive: original {alive_there:.2} s, fencekit {alive_here:.2} s");
+    println!("dead:  original {dead_there:.2} s, fencekit {dead_here:.2} s");
+    assert!(
+        dead_here < dead_there && dead_here < 12.0,
+        "{dead_here} {dead_there}"
+    );
+    assert!(alive_here < alive_there, "{alive_here} {alive_there}");
+}
+
+#[test]
+fn neighbours_are_asked_over_ipv6_too() {
+    let _ = required!(tool("nft"));
+    let _ = required!(tool("nsenter"));
+    let _ = fencekit_bin();
+    private_namespaces!();
+    let stage = stage("5");
+    shell("ip -6 addr add fd00::7/64 dev om nodad");
+    stage.node.shell("ip -6 addr add fd00::2/64 dev nm nodad");
+    stage.others.shell("ip -6 addr add fd00::fe/64 dev wm nodad");
+    let text = "stonith_nodes:\n  storage-b: {method: tasmota, ip: 10.20.20.202, mgmt_ip: 'fd00::2'}\n\
+                verify: {wait: 5, require_witness: true, witnesses: {management: ['fd00::fe']}}\n";
+    std::fs::write(stage.config(), text).unwrap();
+    stage.plug("off");
+
+    let (_, report) = stage.verify(fencekit());
+    assert_eq!(report["verdict"], "still-alive", "{report:#}");
+    stage.node.shell(
+        "nft 'add table inet f; add chain inet f i { type filter hook input priority 0; }; \
+         add rule inet f i icmpv6 type echo-request drop'",
+    );
+    let (_, report) = stage.verify(fencekit());
+    assert_eq!(report["verdict"], "still-alive", "{report:#}");
+    assert_eq!(
+        outcome(&report, "neighbour", "management"),
+        "answered",
+        "{report:#}"
+    );
+
+    stage.links(&ALL, "down");
+    let (_, report) = stage.verify(fencekit());
+    assert_eq!(report["verdict"], "confirmed-off", "{report:#}");
+    assert_eq!(outcome(&report, "icmp", "management"), "silent", "{report:#}");
+    assert_eq!(
+        outcome(&report, "neighbour", "management"),
+        "silent",
+        "{report:#}"
+    );
+}
