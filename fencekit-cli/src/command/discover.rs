@@ -5,7 +5,8 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use fencekit::{Deadline, Found, Result, kasa};
+use fencekit::discover::{mdns, sweep};
+use fencekit::{Deadline, Error, Found, Result, kasa};
 use serde_json::{Value, json};
 
 use super::output::{self, Colour, Table};
@@ -23,23 +24,23 @@ pub(super) struct Options {
     /// How long to wait for answers, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = super::seconds)]
     wait: Duration,
+    /// Also knock at each address of a range, as 10.20.20.0/24 or 10.20.20.200-220: finds Tasmota and ESPHome
+    /// devices that do not announce themselves
+    #[arg(long, value_name = "RANGE")]
+    range: Option<sweep::Range>,
 }
 
+/// At most this long for a sweep of the largest range.
+const SWEEP: Duration = Duration::from_secs(180);
+
 pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
-    let mut search = kasa::Search {
-        wait: options.wait,
-        ..kasa::Search::default()
-    };
-    if !options.targets.is_empty() {
-        search.targets.clone_from(&options.targets);
-    }
-    let deadline = Deadline::after(options.wait + SLACK);
-    let Some(found) = super::block_on(kasa::discover(&search, deadline))? else {
+    let Some(found) = super::block_on(search(options))? else {
         log::error!("interrupted");
         return Ok(FAILED);
     };
     let mut found = found?;
     found.sort_by_key(|device| (device.address, device.method));
+    found.dedup_by_key(|device| (device.address, device.method));
     if common.json {
         let devices: Vec<_> = found.iter().map(as_json).collect();
         output::document(&json!({"devices": devices}));
@@ -47,6 +48,56 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
         print(&found);
     }
     Ok(DONE)
+}
+
+/// Every way of searching at once. One that fails is told and spoils nothing; all of them failing is an error.
+async fn search(options: &Options) -> Result<Vec<Found>> {
+    let deadline = Deadline::after(options.wait + SLACK);
+    let mut plugs = kasa::Search {
+        wait: options.wait,
+        ..kasa::Search::default()
+    };
+    let everywhere = options.targets.is_empty();
+    if !everywhere {
+        plugs.targets.clone_from(&options.targets);
+    }
+    let announced = async {
+        // Whoever names targets wants no other network asked.
+        let search = mdns::Search {
+            wait: options.wait,
+            ..mdns::Search::default()
+        };
+        match everywhere {
+            true => mdns::discover(&search, deadline).await,
+            false => Ok(Vec::new()),
+        }
+    };
+    let swept = async {
+        match options.range {
+            Some(range) => sweep::discover(&sweep::Sweep::of(range), Deadline::after(SWEEP)).await,
+            None => Ok(Vec::new()),
+        }
+    };
+    let (plugs, announced, swept) = tokio::join!(kasa::discover(&plugs, deadline), announced, swept);
+    merge([("Kasa", plugs), ("mDNS", announced), ("range", swept)])
+}
+
+fn merge<const WAYS: usize>(ways: [(&str, Result<Vec<Found>>); WAYS]) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    let mut failures: Vec<(&str, Error)> = Vec::new();
+    for (way, outcome) in ways {
+        match outcome {
+            Ok(devices) => found.extend(devices),
+            Err(error) => failures.push((way, error)),
+        }
+    }
+    for (way, error) in &failures {
+        log::warn!("{way}: {error}");
+    }
+    match failures.pop() {
+        Some((_, error)) if found.is_empty() => Err(error),
+        _ => Ok(found),
+    }
 }
 
 /// An address, or a network's broadcast address.

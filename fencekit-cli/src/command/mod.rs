@@ -106,7 +106,7 @@ enum Command {
     Demo,
     /// Run a simulated device for every entry of the cluster file, until stopped
     Sim(sim::Options),
-    /// Find Kasa and Tapo plugs and strips on a network
+    /// Find Kasa, Tapo, ESPHome and Tasmota devices on a network
     Discover(discover::Options),
     /// Switch a node's power off, confirm it, and prove the node dead
     Fence(fence::Options),

@@ -1,0 +1,89 @@
+//! Devices found by knocking at an address, on simulated ones.
+
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fencekit::discover::sweep::{self, Sweep};
+use fencekit::{Deadline, Found, Method};
+use fencekit_sim::{Device, Faults, Spec, esphome, tasmota};
+
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// A port that nobody listens on: bound once and given back.
+fn closed_port() -> u16 {
+    std::net::TcpListener::bind(ANY_PORT)
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+async fn knock(http_port: u16, native_port: u16) -> Vec<Found> {
+    let sweep = Sweep {
+        http_port,
+        native_port,
+        patience: Duration::from_secs(2),
+        ..Sweep::of("127.0.0.1".parse().unwrap())
+    };
+    sweep::discover(&sweep, Deadline::after(Duration::from_secs(20)))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_tasmota_is_found_with_its_name_and_nothing_is_switched() {
+    let running = tasmota::serve(Device::new(Spec::plug("plug b")), ANY_PORT)
+        .await
+        .unwrap();
+    let found = knock(running.address.port(), closed_port()).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        (found[0].method, found[0].address),
+        (Method::Tasmota, running.address)
+    );
+    assert!(
+        found[0].identity.mac.is_some() || found[0].identity.name.is_some(),
+        "{found:?}"
+    );
+    assert_eq!(running.device.commands(), []);
+}
+
+#[tokio::test]
+async fn a_tasmota_behind_a_password_is_found_too() {
+    let device = Device::new(Spec::plug("plug b").credentials("admin", "s3cret"));
+    let running = tasmota::serve(device, ANY_PORT).await.unwrap();
+    let found = knock(running.address.port(), closed_port()).await;
+    assert_eq!(
+        found.iter().map(|one| one.method).collect::<Vec<_>>(),
+        [Method::Tasmota]
+    );
+}
+
+#[tokio::test]
+async fn an_esphome_is_found_by_its_native_api() {
+    let running = esphome::serve_native(Device::new(Spec::plug("plug b")), ANY_PORT, None)
+        .await
+        .unwrap();
+    let found = knock(closed_port(), running.address.port()).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        (found[0].method, found[0].address),
+        (Method::Esphome, running.address)
+    );
+    assert_eq!(running.device.commands(), []);
+}
+
+#[tokio::test]
+async fn nobody_and_somebody_else_are_passed_over() {
+    assert_eq!(knock(closed_port(), closed_port()).await, []);
+    let running = tasmota::serve(Device::new(Spec::plug("other")), ANY_PORT)
+        .await
+        .unwrap();
+    running.device.set_faults(Faults {
+        html: true,
+        ..Faults::default()
+    });
+    assert_eq!(knock(running.address.port(), closed_port()).await, []);
+}
