@@ -80,6 +80,10 @@ struct Stage {
 }
 
 fn stage(wait: &str) -> Stage {
+    stage_with("tasmota", wait)
+}
+
+fn stage_with(method: &str, wait: &str) -> Stage {
     let (switch, node, others) = (Space::new(), Space::new(), Space::new());
     for (net, prefix) in NETWORKS {
         switch.shell(&format!(
@@ -109,7 +113,7 @@ fn stage(wait: &str) -> Stage {
     std::fs::write(
         directory.path().join("cluster.yml"),
         format!(
-            "stonith_nodes:\n  storage-b:\n    method: tasmota\n    ip: 10.20.20.202\n    mgmt_ip: 10.20.20.2\n    \
+            "stonith_nodes:\n  storage-b:\n    method: {method}\n    ip: 10.20.20.202\n    mgmt_ip: 10.20.20.2\n    \
              storage_ip: 10.10.10.2\n    client_ips: [10.30.30.2]\n    tcp_ports: [22]\nverify:\n  wait: {wait}\n  \
              require_witness: true\n  witnesses: {{management: [10.20.20.254], storage: [10.10.10.254], client: \
              [10.30.30.254]}}\n"
@@ -461,5 +465,129 @@ fn neighbours_are_asked_over_ipv6_too() {
         outcome(&report, "neighbour", "management"),
         "silent",
         "{report:#}"
+    );
+}
+
+#[test]
+fn a_drill_proves_the_wiring_and_brings_the_node_back() {
+    let _ = required!(tool("nsenter"));
+    let _ = fencekit_bin();
+    private_namespaces!();
+    let stage = stage_with("kasa", "2");
+    let state = stage.directory.path().join("drills.json");
+    let audit = stage.directory.path().join("audit.jsonl");
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let out = std::thread::scope(|scope| {
+        // The node's power: its links follow the relay of its plug.
+        scope.spawn(|| {
+            let mut was_on = true;
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                stage.plug.send("storage-b state");
+                std::thread::sleep(Duration::from_millis(50));
+                let said = stage.plug.said();
+                let newest = said.lines().rev().find(|line| line.contains("\"relay\""));
+                let is_on = newest.is_none_or(|line| line.contains("\"relay\":\"on\""));
+                if is_on != was_on {
+                    stage.links(&ALL, if is_on { "up" } else { "down" });
+                    was_on = is_on;
+                }
+            }
+        });
+        let mut command = fencekit();
+        command
+            .args([
+                "drill",
+                "storage-b",
+                "--json",
+                "--yes-cut-power-of",
+                "storage-b",
+                "--patience",
+                "20",
+            ])
+            .arg("--config")
+            .arg(stage.config())
+            .arg("--state")
+            .arg(&state)
+            .arg("--audit")
+            .arg(&audit);
+        let out = run(&mut command, "", LIMIT);
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        out
+    });
+    assert_eq!(out.code, Some(0), "{out}\n{}", stage.plug.said());
+    let kept: Value = serde_json::from_str(&std::fs::read_to_string(&state).unwrap()).unwrap();
+    let drill = &kept["storage-b"];
+    assert_eq!(drill["outlets"][0]["device"], "kasa @ 10.20.20.202", "{drill}");
+    assert!(drill["silent_after_ms"].as_u64().unwrap() < 3000, "{drill}");
+    assert!(drill["back_after_ms"].as_u64().is_some(), "{drill}");
+    let (draw_on, draw_off) = (
+        drill["outlets"][0]["watts_on"].as_f64(),
+        drill["outlets"][0]["watts_off"].as_f64(),
+    );
+    assert!(draw_on.unwrap() > draw_off.unwrap(), "{drill}");
+    println!("{drill}");
+}
+
+#[test]
+fn a_fence_is_confirmed_and_on_record_and_fence_check_agrees() {
+    let _ = required!(tool("nsenter"));
+    let _ = fencekit_bin();
+    private_namespaces!();
+    let stage = stage("2");
+    let audit = stage.directory.path().join("audit.jsonl");
+    // The node is gone already; the plug is still on.
+    stage.links(&ALL, "down");
+    let mut command = fencekit();
+    command
+        .args(["fence", "storage-b", "--json", "--config"])
+        .arg(stage.config())
+        .arg("--audit")
+        .arg(&audit);
+    let out = run(&mut command, "", LIMIT);
+    assert_eq!(out.code, Some(0), "{out}");
+    let record: Value = serde_json::from_str(std::fs::read_to_string(&audit).unwrap().trim_end()).unwrap();
+    assert_eq!(record["outcome"]["verdict"], "confirmed-off", "{record}");
+
+    let check = fencekit_interop::agent("fence_check");
+    let by_file = format!(
+        "action=off\nnodename=storage-b\nport=storage-b\nconfig={}\n",
+        stage.config().display()
+    );
+    let by_options = "nodename=storage-b\nport=storage-b\nfence_method=tasmota\nfence_ip=10.20.20.202\n\
+                      target_mgmt_ip=10.20.20.2\ntarget_storage_ip=10.10.10.2\ntarget_client_ips=10.30.30.2\n\
+                      witness_storage_ip=10.10.10.254\nverify_wait=2\n";
+    for lines in [
+        by_file,
+        format!("action=off\n{by_options}"),
+        format!("action=reboot\n{by_options}"),
+    ] {
+        let out = run(&mut Command::new(&check), &lines, LIMIT);
+        assert_eq!(
+            (out.code, out.stdout.as_str()),
+            (Some(0), "Success: Verified OFF\n"),
+            "{lines}{out}"
+        );
+    }
+    let out = run(
+        &mut Command::new(&check),
+        &format!("action=status\n{by_options}"),
+        LIMIT,
+    );
+    let expected = "fence_check status for storage-b:\n  STONITH device (tasmota @ 10.20.20.202): power=off\n  \
+                    Management   10.20.20.2:  unreachable\n  Storage      10.10.10.2:  unreachable\n  \
+                    Client       10.30.30.2:  unreachable\nStatus: OFF\n";
+    assert_eq!((out.code, out.stdout.as_str()), (Some(2), expected), "{out}");
+
+    // The plug's lie, and the answer that catches it.
+    stage.links(&["s"], "up");
+    let out = run(
+        &mut Command::new(&check),
+        &format!("action=off\n{by_options}"),
+        LIMIT,
+    );
+    assert_eq!(out.code, Some(1), "{out}");
+    assert!(
+        out.stderr.contains("still-alive") && out.stderr.contains("10.10.10.2"),
+        "{out}"
     );
 }

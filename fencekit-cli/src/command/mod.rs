@@ -7,6 +7,8 @@
 mod audit;
 mod demo;
 mod discover;
+mod drill;
+mod drills;
 mod fence;
 mod generate;
 mod install_agents;
@@ -110,6 +112,8 @@ enum Command {
     Discover(discover::Options),
     /// Switch a node's power off, confirm it, and prove the node dead
     Fence(fence::Options),
+    /// Cut a live node's power to prove which outlets feed it, and bring it back
+    Drill(drill::Options),
     /// Tell whether a node is dead; switches nothing
     Verify(verify::Options),
     /// Link the fence agents to where Pacemaker looks for them
@@ -138,6 +142,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Command::Sim(options) => sim::run(&common, &options),
         Command::Discover(options) => discover::run(&common, &options),
         Command::Fence(options) => fence::run(&common, &options),
+        Command::Drill(options) => drill::run(&common, &options),
         Command::Verify(options) => verify::run(&common, &options),
         Command::InstallAgents(options) => return install_agents::run(&options),
     };

@@ -40,7 +40,7 @@ pub(super) struct Step<'s> {
 
 impl Step<'_> {
     /// Whether there is a device, and every one is confirmed.
-    fn is_confirmed(&self) -> bool {
+    pub(super) fn is_confirmed(&self) -> bool {
         !self.devices.is_empty() && self.devices.iter().all(|(_, switched)| switched.outcome.is_ok())
     }
 }
