@@ -126,7 +126,7 @@ fn stage_with(method: &str, wait: &str) -> Stage {
         .arg("--config")
         .arg(directory.path().join("cluster.yml"));
     let plug = Peer::start("the plug", &mut command);
-    plug.wait_for(LIMIT, |line| line.contains("\"transport\""));
+    let _ = plug.wait_for(LIMIT, |line| line.contains("\"transport\""));
     Stage {
         _switch: switch,
         node,
