@@ -69,7 +69,7 @@ async fn against_pyghmi() {
 async fn cipher_0_lets_a_wrong_password_in_elsewhere_and_is_refused_here() {
     let ipmitool = required!(tool("ipmitool"));
     let bmc = required!(ipmi_sim());
-    bmc.ready().await;
+    let _ = bmc.ready().await;
     let mut command = Command::new(ipmitool);
     command
         .args([
@@ -105,7 +105,7 @@ async fn cipher_0_lets_a_wrong_password_in_elsewhere_and_is_refused_here() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_password_is_in_no_process_list_and_no_log() {
     let bmc = required!(ipmi_sim());
-    bmc.ready().await;
+    let _ = bmc.ready().await;
     let over = Arc::new(AtomicBool::new(false));
     let watcher = std::thread::spawn({
         let over = Arc::clone(&over);
