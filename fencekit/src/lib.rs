@@ -48,6 +48,21 @@ pub mod secret;
 pub mod stonith;
 #[cfg(feature = "tasmota")]
 pub mod tasmota;
+#[cfg_attr(
+    not(all(
+        feature = "kasa",
+        feature = "tasmota",
+        feature = "esphome",
+        feature = "http",
+        feature = "ipmi",
+        feature = "tls"
+    )),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "a backend that is left out may be the only one to use a part"
+    )
+)]
 pub(crate) mod transport;
 #[cfg(feature = "verify")]
 pub mod verify;
