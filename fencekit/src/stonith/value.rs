@@ -62,7 +62,7 @@ pub(super) fn check_node(name: &str) -> Result<()> {
 /// ```
 /// use fencekit::stonith::ShellWord;
 ///
-/// assert_eq!(ShellWord::new("ip=10.20.20.202")?.to_string(), "ip=10.20.20.202");
+/// assert_eq!(ShellWord::new("10.20.20.202")?.to_string(), "10.20.20.202");
 /// assert_eq!(ShellWord::new("a b")?.to_string(), "'a b'");
 /// assert!(ShellWord::new("a\0b").is_err());
 /// # Ok::<(), fencekit::Error>(())
