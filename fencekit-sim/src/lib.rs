@@ -12,9 +12,11 @@ pub mod http;
 pub mod http_outlet;
 pub mod ipmi;
 pub mod kasa;
+pub mod network;
 pub mod tasmota;
 pub mod wire;
 
 pub use device::{Device, Outlet, Spec};
 pub use fault::Faults;
+pub use network::SimNetwork;
 pub use wire::{Running, Wire};

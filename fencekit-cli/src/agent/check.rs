@@ -502,3 +502,65 @@ fn renamed(error: Error) -> Error {
         None => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fencekit::stonith::Configuration;
+
+    use super::super::table::Agent;
+    use super::*;
+
+    /// The generator and this agent are written apart: what one writes, the other must take.
+    #[test]
+    fn every_option_that_the_generator_writes_is_one_of_ours() {
+        let agent = Agent::find("fence_check").unwrap();
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/cluster");
+        let mut checked = 0;
+        for name in ["cluster.yml", "every-method.yml"] {
+            let path = examples.join(name);
+            let cluster = Cluster::load(&path).unwrap();
+            let configuration = Configuration::new(&cluster, &path).unwrap();
+            for resource in configuration
+                .resources
+                .iter()
+                .filter(|one| one.agent == agent.name)
+            {
+                let mut given = Given::new(agent);
+                for attribute in &resource.attributes {
+                    if attribute.name.starts_with("pcmk_") {
+                        continue;
+                    }
+                    let spec = given
+                        .spec(attribute.name)
+                        .unwrap_or_else(|| panic!("{name}: {}: {}", resource.id, attribute.name));
+                    given.put(&spec, false, attribute.value.expose());
+                    checked += 1;
+                }
+                given.check().unwrap();
+                if given.text("config").is_none() {
+                    let check = Check::configure(&given).unwrap().unwrap();
+                    assert!(!check.plan.networks.is_empty(), "{name}: {}", resource.id);
+                }
+            }
+        }
+        assert!(checked > 20, "{checked}");
+    }
+
+    #[test]
+    fn several_client_addresses_are_networks_of_their_own() {
+        let mut given = Given::new(Agent::find("fence_check").unwrap());
+        for (name, value) in [
+            ("target_mgmt_ip", "10.20.20.2"),
+            ("target_client_ips", "10.30.30.2, 10.40.40.2"),
+            ("witness_client_ips", "10.30.30.254"),
+        ] {
+            let spec = given.spec(name).unwrap();
+            given.put(&spec, false, value);
+        }
+        let networks = networks(&given).unwrap();
+        let names: Vec<_> = networks.iter().map(|network| network.name.as_str()).collect();
+        assert_eq!(names, ["management", "client-1", "client-2"]);
+        let shared: Vec<_> = networks.iter().map(|network| network.shared_witnesses).collect();
+        assert_eq!(shared, [false, true, true]);
+    }
+}

@@ -4,13 +4,16 @@
 //! step says what must happen, and the demonstration fails when it does not.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fencekit::cluster::Cluster;
 use fencekit::fleet::{self, Supply};
+use fencekit::stonith::{self, Configuration};
+use fencekit::verify::{self, Report, Verdict};
 use fencekit::{Confirmation, Deadline, Error, FenceDeviceExt, Observation, PowerState, Result};
-use fencekit_sim::Faults;
 use fencekit_sim::cluster::{Fleet, Simulated, onto_loopback, plan, serve};
+use fencekit_sim::{Faults, SimNetwork};
 use serde_json::{Value, json};
 
 use super::output::{self, Colour};
@@ -22,6 +25,8 @@ const CLUSTER: &str = include_str!("../../cluster-example/cluster.yml");
 const SOURCE: &str = "examples/cluster/cluster.yml";
 /// Instead of the 20 seconds that a device has to take a state.
 const PATIENCE: &str = "2";
+/// Instead of the 10 seconds that a node is watched.
+const WATCH: Duration = Duration::from_secs(1);
 
 /// What is told, and whether it went as it must.
 struct Story {
@@ -84,7 +89,10 @@ pub(super) fn run(common: &Common) -> Result<u8> {
     }
     story.chapter("What was simulated");
     story.say("The BMC and the plug were simulated, on 127.1.0.1 and 127.1.0.2 of this machine, and so was what they feed.");
-    story.say("The cluster file, the protocols on the wire and every decision were the real ones.");
+    story.say("The networks that storage-b was watched on were simulated too: no packet left this program for them.");
+    story.say(
+        "The cluster file, the protocols of the devices on the wire and every decision were the real ones.",
+    );
     story.say(&format!(
         "{} expectations, {}, {seconds:.1} s",
         story.steps.len(),
@@ -105,8 +113,10 @@ async fn tell(story: &mut Story) -> Result<()> {
     stage.status(story).await?;
     stage.fence(story).await?;
     stage.lie(story).await?;
+    stage.caught_by_the_network(story).await?;
     stage.unreachable(story).await?;
-    stage.wrong_device(story).await
+    stage.wrong_device(story).await?;
+    script(story)
 }
 
 /// The cluster file and the devices that play it.
@@ -169,7 +179,11 @@ impl Stage {
 
     /// Off or on, as `fencekit off` and `on` do it: all devices of the node.
     async fn switch(&self, node: &str, state: PowerState) -> Result<Vec<Confirmation>> {
-        let supplies = self.supplies(node)?;
+        self.switch_in(&self.cluster, node, state).await
+    }
+
+    async fn switch_in(&self, cluster: &Cluster, node: &str, state: PowerState) -> Result<Vec<Confirmation>> {
+        let supplies = cluster.node(node)?.supplies()?;
         let all: Vec<&Supply> = supplies.iter().collect();
         let deadline = Deadline::after(Duration::from_secs(4));
         let outcomes = fleet::each(&all, |_, supply| async move {
@@ -223,6 +237,16 @@ impl Stage {
             "behind the scenes, no power flows to storage-b",
             relay == Some(false),
         );
+        story.say(&format!(
+            "Now storage-b is watched on its (simulated) networks for {} s; a real one for 10 s.",
+            WATCH.as_secs()
+        ));
+        let report = self.verify("storage-b", &self.cluster).await?;
+        tell_report(story, &report);
+        story.expect(
+            "the verdict is confirmed-off: silent on every network, while witnesses answered",
+            report.verdict == Verdict::ConfirmedOff,
+        );
         let on = self.switch("storage-b", PowerState::On).await;
         story.expect("storage-b can be switched on again", on.is_ok());
         Ok(())
@@ -254,8 +278,60 @@ impl Stage {
         Ok(())
     }
 
+    async fn caught_by_the_network(&self, story: &mut Story) -> Result<()> {
+        story.chapter("5. The same lie, and no meter to catch it");
+        story.say(
+            "Now the cluster file has no off_max_watts: nothing but the plug's own word, which is a lie.",
+        );
+        self.make("storage-b", "lie")?;
+        let mut cluster = self.cluster.clone();
+        for entry in cluster.nodes.iter_mut().flat_map(|node| &mut node.devices) {
+            entry.settings.unset("off_max_watts");
+        }
+        let off = self.switch_in(&cluster, "storage-b", PowerState::Off).await;
+        story.expect("the plug alone would have been believed", off.is_ok());
+        let report = self.verify("storage-b", &cluster).await?;
+        tell_report(story, &report);
+        story.expect(
+            "the verdict is still-alive: the node itself answered, and fencekit fence fails",
+            report.verdict == Verdict::StillAlive,
+        );
+        let relay = self.behind("storage-b")?.device().relay(0);
+        story.expect(
+            "behind the scenes, storage-b is still powered",
+            relay == Some(true),
+        );
+        self.make("storage-b", "none")?;
+        let on = self.switch("storage-b", PowerState::On).await;
+        story.expect("with the plug replaced, storage-b is on", on.is_ok());
+        Ok(())
+    }
+
+    /// The node's networks: it answers on each as long as its relay lets power through, and so do the witnesses.
+    fn network(&self, node: &str) -> Result<SimNetwork> {
+        let plug = self.behind(node)?.device();
+        let mut network = SimNetwork::new();
+        for address in &self.cluster.node(node)?.addresses {
+            let name = address.network.to_string();
+            network = network.with_node(&name, address.ip, plug.clone(), 0);
+            for witness in self.cluster.verify.witnesses_of(&address.network) {
+                network = network.with_host(&name, witness);
+            }
+        }
+        Ok(network)
+    }
+
+    /// What `fencekit verify` does, over the simulated network.
+    async fn verify(&self, node: &str, cluster: &Cluster) -> Result<Report> {
+        let node = cluster.node(node)?;
+        let supplies = node.supplies()?;
+        let mut plan = cluster.plan(node, &supplies, None);
+        plan.timing.wait = WATCH;
+        verify::verify(&plan, &supplies, &self.network(&node.name)?).await
+    }
+
     async fn unreachable(&self, story: &mut Story) -> Result<()> {
-        story.chapter("5. A device that does not answer");
+        story.chapter("6. A device that does not answer");
         story.say("The network to storage-a's BMC is cut. Perhaps storage-a has lost its power; perhaps it has not.");
         self.make("storage-a", "silent")?;
         let outcome = self.switch("storage-a", PowerState::Off).await;
@@ -278,7 +354,7 @@ impl Stage {
     }
 
     async fn wrong_device(&self, story: &mut Story) -> Result<()> {
-        story.chapter("6. Another device at the same address");
+        story.chapter("7. Another device at the same address");
         story.say("After a power cut the router has given storage-b's address to somebody else's plug.");
         self.make("storage-b", "wrong_identity")?;
         let before = self.behind("storage-b")?.device().commands().len();
@@ -292,6 +368,39 @@ impl Stage {
         story.expect("nothing was switched on the stranger's plug", before == after);
         self.make("storage-b", "none")
     }
+}
+
+/// The script that brings all this into a cluster, without the lines that hold a password.
+fn script(story: &mut Story) -> Result<()> {
+    story.chapter("8. fencekit generate pcs");
+    let written = Cluster::from_text(CLUSTER, SOURCE)?;
+    let configuration = Configuration::new(&written, Path::new(SOURCE))?;
+    let script = stonith::pcs(&configuration)?;
+    let levels: Vec<_> = script
+        .lines()
+        .map(str::trim)
+        .filter(|line| {
+            let words: Vec<_> = line.split(' ').collect();
+            words.first() == Some(&"level")
+                && words.last().is_some_and(|last| last.starts_with("fence-verify-"))
+        })
+        .collect();
+    story.say(&format!(
+        "The script has {} lines. Its fence levels name the device first, and the verification after it:",
+        script.lines().count()
+    ));
+    for level in &levels {
+        story.say(level);
+    }
+    story.expect(
+        "every node has a level that ends with its verification",
+        levels.len() == written.nodes.len(),
+    );
+    Ok(())
+}
+
+fn tell_report(story: &Story, report: &Report) {
+    story.say(&format!("fencekit says: {}", report.line()));
 }
 
 fn tell_failure(story: &Story, outcome: &Result<Vec<Confirmation>>) {

@@ -8,6 +8,9 @@ use super::engine::Ending;
 use super::evidence::Evidence;
 use super::verdict::{Rule, Verdict};
 
+/// A node that answers everywhere has a reason for each probe: a line of them all helps nobody.
+const REASONS_ON_A_LINE: usize = 3;
+
 /// A verdict with everything that led to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -53,10 +56,20 @@ impl Report {
         }
     }
 
-    /// The verdict and its reasons on one line, for a log or an error message.
+    /// The verdict and its first reasons on one line, for a log or an error message.
     #[must_use]
     pub fn line(&self) -> String {
-        format!("{}: {} ({})", self.node, self.verdict, self.reasons.join("; "))
+        let first: Vec<_> = self
+            .reasons
+            .iter()
+            .take(REASONS_ON_A_LINE)
+            .map(String::as_str)
+            .collect();
+        let more = match self.reasons.len().saturating_sub(REASONS_ON_A_LINE) {
+            0 => String::new(),
+            count => format!("; and {count} more"),
+        };
+        format!("{}: {} ({}{more})", self.node, self.verdict, first.join("; "))
     }
 }
 
@@ -87,5 +100,48 @@ impl fmt::Display for Report {
             )?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(reasons: usize) -> Report {
+        Report {
+            node: "storage-b".into(),
+            verdict: Verdict::StillAlive,
+            elapsed_ms: 510,
+            rule: Rule::Answered,
+            reasons: (1..=reasons).map(|number| format!("reason {number}")).collect(),
+            evidence: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_line_stays_a_line() {
+        assert_eq!(report(1).line(), "storage-b: still-alive (reason 1)");
+        assert_eq!(
+            report(12).line(),
+            "storage-b: still-alive (reason 1; reason 2; reason 3; and 9 more)"
+        );
+    }
+
+    #[test]
+    fn only_confirmed_off_is_a_success() {
+        let code = |verdict| Report { verdict, ..report(1) }.exit_code();
+        assert_eq!(code(Verdict::ConfirmedOff), 0);
+        assert_eq!(code(Verdict::StillAlive), 1);
+        assert_eq!(code(Verdict::Inconclusive), 3);
+    }
+
+    #[test]
+    fn the_document_begins_as_documented() {
+        let json = serde_json::to_string(&report(1)).unwrap();
+        assert!(
+            json.starts_with(r#"{"node":"storage-b","verdict":"still-alive","elapsed_ms":510,"#),
+            "{json}"
+        );
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report(1));
     }
 }
