@@ -15,6 +15,11 @@ from aioesphomeapi import APIClient, SensorInfo, SensorState, SwitchInfo, Switch
 TIMEOUT = 5
 
 
+def reading(state):
+    """The sensor's number; None before its first measurement, which is NaN and has no word in JSON."""
+    return None if state.missing_state or state.state != state.state else state.state
+
+
 async def main(address, port, key, switch=None, state=None):
     client = APIClient(address, int(port), None, noise_psk=None if key == "-" else key)
     await asyncio.wait_for(client.connect(login=True), TIMEOUT)
@@ -59,7 +64,7 @@ async def main(address, port, key, switch=None, state=None):
                 "switches": {full_name(e): shown(e) for e in switches.values()},
                 "assumed": [full_name(e) for e in switches.values() if e.assumed_state],
                 "sensors": {
-                    full_name(e): seen[SensorState, e.key, e.device_id].state for e in sensors.values()
+                    full_name(e): reading(seen[SensorState, e.key, e.device_id]) for e in sensors.values()
                 },
             }
         )
