@@ -185,7 +185,7 @@ impl Stage {
     async fn switch_in(&self, cluster: &Cluster, node: &str, state: PowerState) -> Result<Vec<Confirmation>> {
         let supplies = cluster.node(node)?.supplies()?;
         let all: Vec<&Supply> = supplies.iter().collect();
-        let deadline = Deadline::after(Duration::from_secs(4));
+        let deadline = Deadline::after(Duration::from_millis(2500));
         let outcomes = fleet::each(&all, |_, supply| async move {
             match state {
                 PowerState::Off => supply.device.off_confirmed(&supply.policy, deadline, &()).await,
