@@ -510,16 +510,35 @@ mod tests {
     use super::super::table::Agent;
     use super::*;
 
+    const EVERY_METHOD: &str = "
+stonith_nodes:
+  a: {method: ipmi, ip: 10.0.0.1, port: 624, user: admin, password: pw-a-0001, mgmt_ip: 10.1.0.1, storage_ip: 10.2.0.1}
+  b: {method: kasa, ip: 10.0.0.2, plug: '2', off_max_watts: 5, mgmt_ip: 10.1.0.2, tcp_ports: [22, 3260]}
+  c: {method: tasmota, ip: 10.0.0.3, password: pw-c-0001, mgmt_ip: 10.1.0.3, client_ips: [10.3.0.3, 10.4.0.3]}
+  d: {method: esphome, ip: 10.0.0.4, switch_name: Relay, mgmt_ip: 10.1.0.4, client_ips: [10.3.0.4]}
+  e:
+    method: http
+    ip: 10.0.0.5
+    power_on_url: /on
+    power_off_url: /off
+    status_url: /state
+    status_on_regex: 'ON'
+    status_off_regex: 'OFF'
+    mgmt_ip: 10.1.0.5
+verify: {wait: 10, witnesses: {management: [10.1.0.254], client: [10.3.0.254]}}
+";
+
     /// The generator and this agent are written apart: what one writes, the other must take.
     #[test]
     fn every_option_that_the_generator_writes_is_one_of_ours() {
         let agent = Agent::find("fence_check").unwrap();
-        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/cluster");
         let mut checked = 0;
-        for name in ["cluster.yml", "every-method.yml"] {
-            let path = examples.join(name);
-            let cluster = Cluster::load(&path).unwrap();
-            let configuration = Configuration::new(&cluster, &path).unwrap();
+        for (name, text) in [
+            ("cluster.yml", include_str!("../../cluster-example/cluster.yml")),
+            ("every method", EVERY_METHOD),
+        ] {
+            let cluster = Cluster::from_text(text, name).unwrap();
+            let configuration = Configuration::new(&cluster, Path::new("/etc/fencekit/cluster.yml")).unwrap();
             for resource in configuration
                 .resources
                 .iter()
