@@ -1,16 +1,11 @@
-//! What `fence_check` and the commands share: this host's name, verdicts in the log, and the report of a quick look.
+//! What `fence_check` and the commands share: verdicts in the log, and the report of a quick look.
 
 use std::fmt::Write;
 
 use fencekit::verify::{Evidence, Outcome, Plan, Probe, Report};
+use fencekit::{Level, Observation};
 
 use crate::agent::logging::clean;
-
-/// The name of this host, as Pacemaker takes it for a node's.
-pub(crate) fn host() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
-}
 
 /// Writes a verdict and everything that led to it into the system's log.
 pub(crate) fn log_report(report: &Report) {
@@ -59,19 +54,21 @@ pub(crate) fn reach(report: &Report, network: &str) -> Reach {
 pub(crate) enum State {
     /// A device says on, or the node answers.
     On,
-    /// Every device says off, and nothing answers.
+    /// Its devices say off together, and nothing answers.
     Off,
     Unknown,
 }
 
-pub(crate) fn state(report: &Report) -> State {
-    let power = || report.evidence.iter().filter(|one| one.probe == Probe::Power);
+pub(crate) fn state(plan: &Plan, report: &Report) -> State {
     let answered = |one: &Evidence| one.outcome == Outcome::Answered && one.probe != Probe::Witness;
-    if power().any(|one| one.outcome == Outcome::On) || report.evidence.iter().any(answered) {
+    if report.evidence.iter().any(answered) {
         return State::On;
     }
-    let all_off = power().count() > 0 && power().all(|one| one.outcome == Outcome::Off);
-    if all_off { State::Off } else { State::Unknown }
+    match plan.power(&report.evidence) {
+        Observation::On => State::On,
+        Observation::Off => State::Off,
+        Observation::Unknown(_) => State::Unknown,
+    }
 }
 
 /// The report as `fence_check` has always printed it, without the last line.
@@ -80,8 +77,9 @@ pub(crate) fn status_text(plan: &Plan, report: &Report) -> String {
     for power in report.evidence.iter().filter(|one| one.probe == Probe::Power) {
         let _ = write!(
             text,
-            "  STONITH device ({}): power={}",
+            "  STONITH device ({}{}): power={}",
             clean(&power.subject),
+            level_of(plan, &power.subject).suffix(),
             power.outcome
         );
         if power.outcome == Outcome::Unknown {
@@ -104,6 +102,11 @@ pub(crate) fn status_text(plan: &Plan, report: &Report) -> String {
     }
     text.pop();
     text
+}
+
+fn level_of(plan: &Plan, label: &str) -> Level {
+    let feed = plan.devices.iter().find(|feed| feed.label == label);
+    feed.map_or(Level::First, |feed| feed.standing.level)
 }
 
 fn capitalised(name: &str) -> String {
@@ -144,6 +147,7 @@ mod tests {
                 address: None,
                 off_max_watts: None,
                 baseline_watts: None,
+                standing: Default::default(),
             }],
             networks: vec![
                 Network::new("management", address("10.20.20.2")),
@@ -201,11 +205,20 @@ fence_check status for storage-b:
     #[test]
     fn off_needs_every_device_off_and_no_answer() {
         use Outcome::{Answered, Off, On, Silent, Unknown};
-        assert_eq!(state(&report(Off, [Silent; 3])), State::Off);
-        assert_eq!(state(&report(Off, [Silent, Unknown, Silent])), State::Off);
-        assert_eq!(state(&report(Off, [Silent, Silent, Answered])), State::On);
-        assert_eq!(state(&report(On, [Silent; 3])), State::On);
-        assert_eq!(state(&report(Unknown, [Silent; 3])), State::Unknown);
-        assert_eq!(state(&report(Unknown, [Answered, Silent, Silent])), State::On);
+        assert_eq!(state(&plan(), &report(Off, [Silent; 3])), State::Off);
+        assert_eq!(
+            state(&plan(), &report(Off, [Silent, Unknown, Silent])),
+            State::Off
+        );
+        assert_eq!(
+            state(&plan(), &report(Off, [Silent, Silent, Answered])),
+            State::On
+        );
+        assert_eq!(state(&plan(), &report(On, [Silent; 3])), State::On);
+        assert_eq!(state(&plan(), &report(Unknown, [Silent; 3])), State::Unknown);
+        assert_eq!(
+            state(&plan(), &report(Unknown, [Answered, Silent, Silent])),
+            State::On
+        );
     }
 }

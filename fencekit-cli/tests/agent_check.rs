@@ -1,17 +1,21 @@
 //! `fence_check` through the built program: what it prints, its exit codes, and that it switches nothing.
 //!
 //! On loopback nothing falls silent, so everything here is a node that lives or a probe that fails. Dead nodes are in
-//! `interop/tests/verify_netns.rs`.
+//! `interop/tests/verify_netns`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod command_common;
 mod common;
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use command_common::{ANY, File, Sims, file};
 use common::{Call, FORMS, call};
 use fencekit_sim::{Device, Faults, Spec};
+
+/// Far less than any script here takes.
+const QUICK: Duration = Duration::from_secs(8);
 
 /// A node on a simulated Kasa plug, with a port that accepts on loopback.
 struct Stage {
@@ -114,6 +118,48 @@ fn on_succeeds_and_asks_nobody() {
     assert_eq!(stage.plug.requests(), 0);
 }
 
+/// A level powers its node on again with `on` for every device: a password that cannot be fetched by then must not
+/// keep it off.
+#[test]
+fn on_needs_no_password_and_no_file() {
+    let stage = stage();
+    let script = stage.check().with("password_script", "sleep 60; exit 1");
+    let missing = stage.check().with("password_file", "/nonexistent/secret");
+    let file = call("fence_check")
+        .with("config", "/nonexistent/cluster.yml")
+        .with("plug", "storage-b");
+    for check in [&script, &missing, &file] {
+        let ran = check.act("on");
+        ran.is(0, "Success: nothing to verify\n");
+        assert!(ran.took < QUICK, "{ran:?}");
+    }
+    missing
+        .act("validate-all")
+        .fails("password_file: /nonexistent/secret");
+}
+
+#[test]
+fn validate_all_runs_no_script() {
+    let stage = stage();
+    let text = std::fs::read_to_string(stage.cluster().path).unwrap();
+    let method = "{method: ipmi, ip: 127.0.0.1, user: fencer, password_script: sleep 60,";
+    let bmc = file(&text.replace("{method: kasa, ip: 127.0.0.1,", method));
+    let by_file = call("fence_check")
+        .with("config", bmc.path.to_str().unwrap())
+        .with("plug", "storage-b");
+    let by_options = call("fence_check")
+        .with("fence_method", "ipmi")
+        .with("fence_ip", "127.0.0.1")
+        .with("fence_user", "fencer")
+        .with("password_script", "sleep 60")
+        .with("target_mgmt_ip", "127.0.0.1");
+    for check in [by_file, by_options] {
+        let ran = check.act("validate-all");
+        ran.is(0, "");
+        assert!(ran.took < QUICK, "{ran:?}");
+    }
+}
+
 #[test]
 fn without_addresses_nothing_is_verified() {
     let stage = stage();
@@ -169,6 +215,27 @@ fn a_cluster_file_names_the_node_by_any_of_its_names() {
         .with("plug", "storage-c")
         .act("off");
     unknown.fails("\"storage-c\" is not in the cluster file");
+}
+
+/// A device that belongs to one node and is asked about another must not answer for its own.
+#[test]
+fn two_nodes_of_a_cluster_file_at_once_are_refused() {
+    let stage = stage();
+    let text = std::fs::read_to_string(stage.cluster().path).unwrap();
+    let other = "stonith_nodes:\n  storage-a: {method: kasa, ip: 127.0.0.2, mgmt_ip: 127.0.0.2}";
+    let file = file(&text.replace("stonith_nodes:", other));
+    let path = file.path.to_str().unwrap();
+    for action in ["off", "reboot", "status"] {
+        for lines in [
+            "plug=storage-a\nnodename=storage-b",
+            "nodename=storage-b\nplug=storage-a\nport=storage-b",
+        ] {
+            let lines = format!("action={action}\nconfig={path}\n{lines}\n");
+            let ran = call("fence_check").feed(lines.as_bytes());
+            ran.fails("plug: names storage-a, and the cluster asks about storage-b");
+        }
+    }
+    assert_eq!(stage.plug.requests(), 0);
 }
 
 /// Pacemaker starts and monitors an agent without naming a node.

@@ -139,10 +139,11 @@ fn mistyped_options_name_the_nearest() {
 
 #[test]
 fn validate_all_needs_no_network_and_no_script() {
-    for agent in ["fence_kasa", "fence_tasmota", "fence_esphome"] {
+    for agent in ["fence_kasa", "fence_tasmota", "fence_esphome", "fence_ipmi"] {
         for form in FORMS {
             let ran = call(agent)
                 .with("ip", "192.0.2.1")
+                .with("username", "fencer")
                 .with("plug", "1")
                 .with("password_script", "sleep 60")
                 .run(form, "validate-all");

@@ -77,10 +77,13 @@ fn one_device_that_does_not_go_off_is_a_failure() {
 fn a_reboot_that_is_not_off_first_switches_nothing_on() {
     let mut sims = Sims::new();
     let (plug, strip, file) = two_supplies(&mut sims);
+    let started = Instant::now();
     let output = run(&file, &["reboot", "storage-b"]);
     assert_eq!(code(&output), 0, "{}", stdout(&output));
     let told: Vec<_> = plug.commands().into_iter().map(|(_, on)| on).collect();
     assert_eq!(told, [false, true]);
+    // A power supply bridges a shorter gap, and the node would not have noticed.
+    assert!(started.elapsed() >= fencekit::fence::MIN_OFF);
 
     strip.set_faults("stuck".parse::<Faults>().unwrap());
     let before = plug.commands().len();
@@ -160,4 +163,37 @@ fn an_interrupted_off_says_that_nothing_is_known() {
         "{}",
         stderr(&output)
     );
+}
+
+/// A node on a plug that is gone, with another in front of it.
+#[test]
+fn what_the_first_level_cannot_switch_the_fallback_does_and_both_are_told() {
+    let mut sims = Sims::new();
+    let (fallback, port) = sims.kasa(Spec::plug("fallback"));
+    let file = file(&format!(
+        "stonith_nodes:\n  storage-a: {{method: kasa, ip: 127.0.0.1, port: {}, fallback: {{method: kasa, ip: 127.0.0.1, \
+         port: {port}}}}}\n",
+        closed_port()
+    ));
+    let output = run(&file, &["status"]);
+    assert!(stdout(&output).contains(" (fallback)"), "{}", stdout(&output));
+    assert_eq!(code(&output), 1, "{}", stdout(&output));
+    let output = run(&file, &["off", "storage-a", "--timeout", "6"]);
+    let text = stdout(&output);
+    assert_eq!(code(&output), 0, "{text}{}", stderr(&output));
+    assert!(
+        text.starts_with("storage-a: off, confirmed by its fallback\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("unreachable") && text.contains(" (fallback): was on, 1 command"),
+        "{text}"
+    );
+    assert_eq!(fallback.relay(0), Some(false));
+    let document = json(&run(&file, &["status", "--json"]));
+    assert_eq!(document["nodes"][0]["power"], "off");
+    assert_eq!(document["nodes"][0]["devices"][1]["level"], 2);
+    let output = run(&file, &["probe"]);
+    let text = stdout(&output);
+    assert!(text.contains("level=\"2\",state=\"off\"} 1"), "{text}");
 }

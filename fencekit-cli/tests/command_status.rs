@@ -141,6 +141,7 @@ fn a_password_file_that_is_missing_concerns_its_node_alone() {
         text.contains("b: password_file: ") && text.contains("cannot be read"),
         "{text}"
     );
+    assert!(!text.contains("not supported"), "{text}");
 }
 
 #[test]

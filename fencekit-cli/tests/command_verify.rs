@@ -1,5 +1,5 @@
 //! `fencekit verify` and `fencekit fence` through the built program, on loopback, where a node never falls silent.
-//! Nodes that do are in `interop/tests/verify_netns.rs`.
+//! Nodes that do are in `interop/tests/verify_netns`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod command_common;

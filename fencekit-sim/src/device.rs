@@ -141,6 +141,11 @@ impl Device {
         self.lock().faults = faults;
     }
 
+    /// Changes the password that it demands, as its owner does.
+    pub fn set_password(&self, password: &str) {
+        self.lock().spec.password = Some(password.to_owned());
+    }
+
     /// The MAC address that it reports, which a fault may falsify.
     #[must_use]
     pub fn reported_mac(&self) -> String {

@@ -22,6 +22,8 @@ pub struct Faults {
     pub html: bool,
     /// The reply is a redirect to another address (HTTP only).
     pub redirect: bool,
+    /// The reply is replaced by HTTP's status 500 (HTTP only).
+    pub server_error: bool,
     /// The reply goes out byte by byte, a millisecond apart.
     pub trickle: bool,
     /// The reply announces 1 GB (2 GiB on XOR) and goes on for as long as it is read, bounded at 64 MiB.
@@ -67,6 +69,7 @@ impl Faults {
         "garbage",
         "html",
         "redirect",
+        "server_error",
         "trickle",
         "oversize",
         "doubled",
@@ -141,6 +144,7 @@ impl Faults {
             "garbage" => &mut self.garbage,
             "html" => &mut self.html,
             "redirect" => &mut self.redirect,
+            "server_error" => &mut self.server_error,
             "trickle" => &mut self.trickle,
             "oversize" => &mut self.oversize,
             "doubled" => &mut self.doubled,

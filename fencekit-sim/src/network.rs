@@ -53,6 +53,17 @@ impl SimNetwork {
         )
     }
 
+    /// A node that answers for as long as `is_alive` says so.
+    #[must_use]
+    pub fn with_node_while(
+        self,
+        network: &str,
+        address: IpAddr,
+        is_alive: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.with(network, address, Box::new(is_alive))
+    }
+
     fn with(mut self, network: &str, address: IpAddr, is_alive: IsAlive) -> Self {
         let link = format!("simulated-{network}");
         self.hosts.insert(address, Host { link, is_alive });

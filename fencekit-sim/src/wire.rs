@@ -193,6 +193,9 @@ impl Wire {
             let page = page("302 Found", "Location: http://127.0.0.1:9/elsewhere\r\n");
             return self.last(page.as_bytes()).await;
         }
+        if faults.server_error && http {
+            return self.last(page("500 Internal Server Error", "").as_bytes()).await;
+        }
         if faults.oversize {
             return self.endless(http).await;
         }

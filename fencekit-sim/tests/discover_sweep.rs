@@ -87,3 +87,51 @@ async fn nobody_and_somebody_else_are_passed_over() {
     });
     assert_eq!(knock(running.address.port(), closed_port()).await, []);
 }
+
+#[tokio::test]
+async fn a_tasmota_that_answers_only_to_its_own_pages_is_found() {
+    let tasmota = tasmota::Tasmota::new(Device::new(Spec::plug("plug b")));
+    tasmota.change(|settings| {
+        settings.options.insert(128, 0);
+    });
+    let running = tasmota.serve(ANY_PORT).await.unwrap();
+    let found = knock(running.address.port(), closed_port()).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+/// A device on 127.0.0.2, and on the same port of 127.0.0.1 somebody who never answers.
+async fn beside_a_silent_one() -> (fencekit_sim::Running, std::net::TcpListener) {
+    let mut tries = 0;
+    loop {
+        let running = tasmota::serve(Device::new(Spec::plug("plug b")), "127.0.0.2:0".parse().unwrap())
+            .await
+            .unwrap();
+        tries += 1;
+        match std::net::TcpListener::bind(("127.0.0.1", running.address.port())) {
+            Ok(silent) => return (running, silent),
+            Err(taken) => assert!(tries < 8, "no port is free on both addresses: {taken}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_found_before_the_time_was_up_is_kept() {
+    let (running, _silent) = beside_a_silent_one().await;
+    let sweep = Sweep {
+        http_port: running.address.port(),
+        native_port: closed_port(),
+        patience: Duration::from_secs(30),
+        ..Sweep::of("127.0.0.1-2".parse().unwrap())
+    };
+    let soon = || Deadline::after(Duration::from_secs(2));
+    let found = sweep::discover(&sweep, soon()).await.unwrap();
+    assert_eq!(
+        found.iter().map(|one| one.address).collect::<Vec<_>>(),
+        [running.address]
+    );
+    let nobody = Sweep {
+        range: "127.0.0.1".parse().unwrap(),
+        ..sweep
+    };
+    assert!(sweep::discover(&nobody, soon()).await.is_err());
+}

@@ -288,9 +288,11 @@ async fn a_redirect_says_where_it_pointed() {
     bench.sim().set_faults("redirect".parse().unwrap());
     let error = off(&*bench.device(&[])).await.unwrap_err().to_string();
     assert!(
-        error.contains("http://127.0.0.1:9/elsewhere") && error.contains("302"),
+        error.contains("http://127.0.0.1:9") && error.contains("302"),
         "{error}"
     );
+    // A path may hold a key.
+    assert!(!error.contains("elsewhere"), "{error}");
 }
 
 /// There is no meter, so a device that lies is believed; every other fault ends in an error or a real off.

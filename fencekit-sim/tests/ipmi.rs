@@ -1,58 +1,21 @@
 //! The IPMI backend against simulated BMCs over UDP.
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "the functions of a test, too, may fail it"
 )]
 
+mod ipmi_common;
+
 use std::time::{Duration, Instant};
 
-use fencekit::ipmi::Bmc;
-use fencekit::ipmi::fleet::statuses;
-use fencekit::{Deadline, Error, FenceDevice, FenceDeviceExt, Method, Observation, Policy, Settings};
+use fencekit::cluster::Cluster;
+use fencekit::doctor::{Advice, Scope, Topic, examine};
+use fencekit::{Deadline, Error, FenceDeviceExt, Observation, Policy, Severity};
 use fencekit_sim::ipmi::{BmcSpec, Forgery, Quirk, serve};
 use fencekit_sim::{Device, Faults, Running, Spec};
-
-const PASSWORD: &str = "correct-horse-batt";
-
-async fn bmc(spec: BmcSpec) -> Running {
-    let device = Device::new(Spec::plug("storage-a").credentials("fencer", PASSWORD));
-    serve(device, "127.0.0.1:0".parse().unwrap(), spec).await.unwrap()
-}
-
-fn client(running: &Running, options: &[(&str, &str)]) -> Box<dyn FenceDevice> {
-    Method::Ipmi.device(&settings(running, options)).unwrap()
-}
-
-fn settings(running: &Running, options: &[(&str, &str)]) -> Settings {
-    let mut settings = Settings::new(Method::Ipmi);
-    let port = running.address.port().to_string();
-    let usual = [
-        ("ip", "127.0.0.1"),
-        ("ipport", port.as_str()),
-        ("username", "fencer"),
-        ("password", PASSWORD),
-        ("login_timeout", "2"),
-        ("shell_timeout", "2"),
-    ];
-    for (name, value) in usual.iter().chain(options) {
-        settings.set(name, value).unwrap();
-    }
-    settings
-}
-
-/// Without pauses between looks that would only slow the tests down.
-fn policy() -> Policy {
-    Policy {
-        connect_attempts: 1,
-        poll: Duration::from_millis(500),
-        ..Policy::default()
-    }
-}
-
-fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(10))
-}
+use ipmi_common::{PASSWORD, bmc, client, policy, soon};
 
 async fn status(running: &Running, options: &[(&str, &str)]) -> Result<Observation, Error> {
     let device = client(running, options);
@@ -139,6 +102,56 @@ async fn suite_3_is_taken_only_when_17_is_refused() {
     assert_eq!(
         status(&running, &[("cipher", "3")]).await.unwrap(),
         Observation::On
+    );
+}
+
+/// What doctor says of a node whose only device is this BMC.
+async fn diagnosed(running: &Running, cipher: &str) -> Vec<Advice> {
+    let file = format!(
+        "stonith_nodes:\n  storage-a:\n    method: ipmi\n    ip: 127.0.0.1\n    port: {}\n    user: fencer\n    \
+         password: {PASSWORD}\n    {cipher}\n",
+        running.address.port()
+    );
+    let cluster = Cluster::from_text(&file, "cluster.yml").unwrap();
+    let scope = Scope {
+        networks: false,
+        pacemaker: false,
+        ..Scope::default()
+    };
+    let diagnosis = examine(&cluster, &scope, Duration::from_secs(4)).await.unwrap();
+    assert!(diagnosis.elapsed_ms < 4_500, "{}", diagnosis.elapsed_ms);
+    let mut findings = diagnosis.findings;
+    // Where the BMC has its power from is another matter.
+    findings.retain(|advice| advice.device.is_some() && advice.topic != Topic::SinglePoint);
+    findings
+}
+
+#[tokio::test]
+async fn doctor_finds_out_that_a_bmc_drops_suite_17_without_a_word() {
+    let running = bmc(BmcSpec {
+        suites: vec![3],
+        ignores_unknown_suites: true,
+        ..BmcSpec::default()
+    })
+    .await;
+    let found = diagnosed(&running, "").await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].severity, Severity::Problem);
+    assert!(found[0].detail.contains("suite 17"), "{found:?}");
+    assert!(found[0].mend.contains("cipher=3"), "{found:?}");
+    // As it says: nothing of that is left then.
+    let found = diagnosed(&running, "cipher: 3").await;
+    assert!(
+        found.iter().all(|advice| advice.severity < Severity::Unknown),
+        "{found:?}"
+    );
+    assert_eq!(running.device.commands(), []);
+    // One that is really silent is not told to change its suite.
+    running.device.set_faults("silent".parse().unwrap());
+    let found = diagnosed(&running, "").await;
+    assert!(
+        found.iter().all(|advice| !advice.mend.contains("cipher")),
+        "{found:?}"
     );
 }
 
@@ -558,114 +571,4 @@ async fn suites_without_encryption_work_when_allowed_by_name() {
         device.off_confirmed(&policy(), soon(), &()).await.unwrap();
         assert_eq!(running.device.relay(0), Some(false));
     }
-}
-
-#[tokio::test]
-async fn many_bmcs_at_once_each_with_its_own_outcome() {
-    let mut running = Vec::new();
-    for number in 0..60u8 {
-        let spec = match number % 6 {
-            1 => BmcSpec {
-                suites: vec![3],
-                ..BmcSpec::default()
-            },
-            2 => BmcSpec {
-                loss: 0.1,
-                duplicates: 0.1,
-                reordering: 0.1,
-                seed: u64::from(number),
-                ..BmcSpec::default()
-            },
-            3 => BmcSpec {
-                forgery: Forgery::Rakp4,
-                ..BmcSpec::default()
-            },
-            4 => BmcSpec {
-                busy: 1,
-                no_room: 1,
-                ..BmcSpec::default()
-            },
-            _ => BmcSpec::default(),
-        };
-        let bmc = bmc(spec).await;
-        bmc.device.set(0, number % 2 == 0, true);
-        if number % 6 == 5 {
-            bmc.device.set_faults("silent".parse().unwrap());
-        }
-        running.push(bmc);
-    }
-    let targets: Vec<_> = running
-        .iter()
-        // The same ones again: two sessions with one BMC never overlap.
-        .chain(running.iter())
-        .map(|running| Bmc::from_settings(&settings(running, &[])).unwrap())
-        .collect();
-    let outcomes = statuses(&targets, soon()).await;
-    assert_eq!(outcomes.len(), targets.len());
-    for (number, outcome) in outcomes.into_iter().enumerate() {
-        let number = number % running.len();
-        match (number % 6, outcome) {
-            (3, outcome) => assert!(
-                matches!(outcome, Err(Error::Authentication { .. })),
-                "{outcome:?}"
-            ),
-            (5, outcome) => assert!(matches!(outcome, Err(Error::Timeout { .. })), "{outcome:?}"),
-            (_, Ok(seen)) => {
-                let on = if number % 2 == 0 {
-                    Observation::On
-                } else {
-                    Observation::Off
-                };
-                assert_eq!(seen.observation, on, "{number}");
-                assert!(seen.identity.is_some());
-            }
-            (_, Err(error)) => panic!("{number}: {error}"),
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_fleet_ends_with_its_deadline() {
-    let running = bmc(BmcSpec::default()).await;
-    running.device.set_faults("silent".parse().unwrap());
-    let target = Bmc::from_settings(&settings(&running, &[("login_timeout", "60")])).unwrap();
-    let started = Instant::now();
-    let outcomes = statuses(
-        &[target.clone(), target],
-        Deadline::after(Duration::from_millis(700)),
-    )
-    .await;
-    assert!(started.elapsed() < Duration::from_secs(5));
-    assert!(
-        outcomes
-            .iter()
-            .all(|outcome| matches!(outcome, Err(Error::Timeout { .. })))
-    );
-    assert!(statuses(&[], soon()).await.is_empty());
-}
-
-#[tokio::test]
-async fn a_fleet_sends_nothing_twice_and_waits_for_nothing() {
-    let mut running = Vec::new();
-    for _ in 0..20 {
-        running.push(bmc(BmcSpec::default()).await);
-    }
-    let targets: Vec<_> = running
-        .iter()
-        .map(|running| Bmc::from_settings(&settings(running, &[])).unwrap())
-        .collect();
-    // A machine that stalls makes the backend send again: the best of several tries counts.
-    let mut quickest = Duration::MAX;
-    let mut fewest = u64::MAX;
-    for _ in 0..5 {
-        let packets = || running.iter().map(|bmc| bmc.device.requests()).sum::<u64>();
-        let (before, started) = (packets(), Instant::now());
-        let outcomes = statuses(&targets, soon()).await;
-        assert!(outcomes.iter().all(Result::is_ok));
-        quickest = quickest.min(started.elapsed());
-        fewest = fewest.min(packets() - before);
-    }
-    assert_eq!(fewest, 5 * 20);
-    // The first repetition would come after 200 ms.
-    assert!(quickest < Duration::from_millis(190), "{quickest:?}");
 }

@@ -405,3 +405,46 @@ fn an_answer_is_never_older_than_its_question() {
         "{answers} answers, {failures} failures"
     );
 }
+
+#[test]
+fn an_answer_that_is_63_questions_late_is_none() {
+    // The number of a request comes again then. The answer to the first one arrives at any moment around that.
+    let mut late = 0;
+    for delay in (100..400).map(Duration::from_millis) {
+        let fate = move |number: usize| match number {
+            // Six packets of the handshake, the question, and this.
+            8 => vec![delay],
+            _ => vec![Duration::from_millis(1)],
+        };
+        let mut world = World::new(BmcSpec::default(), Box::new(fate));
+        world.ready().unwrap();
+        let switched = world.now + Duration::from_millis(2);
+        world.switches.push((switched, false));
+        let _ = world.status().unwrap();
+        for question in 2..=66 {
+            assert_eq!(world.status().unwrap(), Observation::Off, "{delay:?} {question}");
+        }
+        late += usize::from(world.elapsed() < delay);
+        world.close();
+    }
+    assert!(late > 0, "the longest delay is to be longer than all questions");
+}
+
+#[test]
+fn a_silence_is_not_blamed_on_a_packet_of_before() {
+    let mut world = World::new(BmcSpec::default(), perfect());
+    world.ready().unwrap();
+    world.machine.handle(b"noise", world.now);
+    world.fate = Box::new(|_| Vec::new());
+    let silent = world.status().unwrap_err().to_string();
+    assert!(!silent.contains("dropped"), "{silent}");
+    // One that comes meanwhile may be the reason.
+    world
+        .machine
+        .request(chassis::status(), world.deadline(), world.now);
+    world.machine.handle(b"noise", world.now);
+    match world.run() {
+        Event::Failed(error) => assert!(error.to_string().contains("dropped"), "{error}"),
+        other => panic!("{other:?}"),
+    }
+}

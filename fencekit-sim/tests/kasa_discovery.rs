@@ -10,31 +10,15 @@ mod kasa_common;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fencekit::kasa::{Search, discover};
 use fencekit::{Error, FenceDevice, FenceDeviceExt, Method, Settings};
 use fencekit_sim::kasa::{self, Dialect, KlapVersion, Quirks, Scheme, Unit};
 use fencekit_sim::{Device, Spec};
-use kasa_common::{LOGIN, loopback, owned, patient, quick};
+use kasa_common::{LOGIN, own_address, owned, patient, quick, scheme};
 use tokio::sync::Notify;
-
-/// An address of loopback that no other test has, so that the ports of the protocol are free there.
-fn own_address() -> IpAddr {
-    let mut random = [0; 3];
-    getrandom::fill(&mut random).unwrap();
-    let [a, b, c] = random;
-    Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254)).into()
-}
-
-fn scheme(encryption: &'static str, port: u16) -> Scheme {
-    Scheme {
-        family: "SMART.TAPOPLUG",
-        encryption,
-        port,
-        login: 2,
-    }
-}
 
 #[tokio::test]
 async fn devices_of_both_generations_are_found() {
@@ -182,6 +166,52 @@ async fn the_login_over_aes_is_of_the_version_that_the_plug_names() {
     }
 }
 
+#[tokio::test]
+async fn a_login_over_aes_that_the_plug_does_not_name_is_not_guessed() {
+    for login in [1, 2] {
+        let quirks = Quirks {
+            login_version_2: login == 2,
+            ..Quirks::default()
+        };
+        let unit = Unit::from(owned(1)).quirks(quirks.clone());
+        let sim = kasa::serve_aes(unit, SocketAddr::new(own_address(), 0))
+            .await
+            .unwrap();
+        let logins = || quirks.logins.load(Ordering::Relaxed);
+        let error = device(sim.address, &[])
+            .status(&quick(), patient())
+            .await
+            .unwrap_err();
+        assert!(matches!(error, Error::Protocol { .. }), "lv {login}: {error}");
+        assert!(error.to_string().contains("UDP ports 20002 and 20004"), "{error}");
+        assert_eq!(logins(), 0, "lv {login}");
+        // Set by the user, it is the older form, tried once.
+        let set = device(sim.address, &[("transport", "aes")]);
+        let outcome = set.off_confirmed(&quick(), patient(), &()).await;
+        match login {
+            1 => assert_eq!(outcome.unwrap().commands, 1),
+            _ => {
+                let error = outcome.unwrap_err();
+                assert!(matches!(error, Error::Authentication { .. }), "{error}");
+                assert!(error.to_string().contains("20002"), "{error}");
+                assert_eq!(logins(), 1);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_port_of_one_transport_does_not_hide_a_plug_that_moved_to_the_other() {
+    let unit = owned(1);
+    let ip = own_address();
+    let _moved = kasa::serve_xor(unit.clone(), SocketAddr::new(ip, 9999))
+        .await
+        .unwrap();
+    let device = device(SocketAddr::new(ip, 80), &[]);
+    device.off_confirmed(&quick(), patient(), &()).await.unwrap();
+    assert_eq!(unit.relay(0), Some(false));
+}
+
 /// Ends a simulated device and waits until its port is free again.
 async fn stop(sim: fencekit_sim::Running) {
     let address = sim.address;
@@ -194,7 +224,8 @@ async fn stop(sim: fencekit_sim::Running) {
 #[tokio::test]
 async fn a_transport_that_changes_between_two_operations_is_found() {
     let unit = owned(1);
-    let first = kasa::serve_klap(unit.clone(), loopback(), KlapVersion::V2, Dialect::Smart)
+    let here = SocketAddr::new(own_address(), 0);
+    let first = kasa::serve_klap(unit.clone(), here, KlapVersion::V2, Dialect::Smart)
         .await
         .unwrap();
     let address = first.address;
@@ -208,6 +239,14 @@ async fn a_transport_that_changes_between_two_operations_is_found() {
     device.off_confirmed(&quick(), patient(), &()).await.unwrap();
     stop(third).await;
     let _fourth = kasa::serve_aes(unit.clone(), address).await.unwrap();
+    let udp = SocketAddr::new(address.ip(), 20002);
+    let scheme = Scheme {
+        login: 1,
+        ..scheme("AES", address.port())
+    };
+    let _says_so = kasa::serve_discovery(unit.clone(), udp, scheme, Arc::default())
+        .await
+        .unwrap();
     device.on_confirmed(&quick(), patient(), &()).await.unwrap();
     assert_eq!(unit.commands(), [(0, false), (0, true), (0, false), (0, true)]);
 }

@@ -10,10 +10,10 @@ mod kasa_common;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use fencekit::{Deadline, Error, FenceDeviceExt, Observation, Severity};
+use fencekit::{Deadline, Error, FenceDeviceExt, Finding, Observation, Severity};
 use fencekit_sim::kasa::{Dialect, Habits, KlapVersion, Quirks, Unit};
-use fencekit_sim::{Device, Faults, Running, Spec};
-use kasa_common::{LOGIN, Way, backend, is_safe, owned, patient, quick};
+use fencekit_sim::{Device, Faults, Spec};
+use kasa_common::{LOGIN, Served, Way, backend, is_safe, owned, patient, quick};
 
 /// The options of the owner, with more.
 fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
@@ -221,6 +221,19 @@ async fn a_locked_plug_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_login_that_the_plug_forgets_half_way_begins_again() {
+    let quirks = Quirks::default();
+    quirks.forgotten_logins.store(2, Ordering::Relaxed);
+    let sim = quirky(Way::Tpap, quirks.clone()).await;
+    let off = backend(&sim, &LOGIN)
+        .off_confirmed(&quick(), patient(), &())
+        .await
+        .unwrap();
+    assert_eq!(off.commands, 1);
+    assert_eq!(sim.device.relay(0), Some(false));
+}
+
+#[tokio::test]
 async fn a_plug_that_was_never_set_up_is_switched_without_credentials() {
     for way in logins().filter(|way| *way != Way::Tpap) {
         // Where the device tells accounts apart by itself, ours does no harm either.
@@ -234,7 +247,7 @@ async fn a_plug_that_was_never_set_up_is_switched_without_credentials() {
     }
 }
 
-async fn quirky(way: Way, quirks: Quirks) -> Running {
+async fn quirky(way: Way, quirks: Quirks) -> Served {
     way.serve(Unit::from(owned(1)).quirks(quirks)).await
 }
 
@@ -368,6 +381,71 @@ async fn settings_that_may_undo_a_fence_are_found() {
             let expected = if way.is_iot() { &iot[..] } else { &smart };
             assert_eq!(found, expected, "{way:?} {outlets}");
         }
+    }
+}
+
+async fn findings(way: Way, unit: Unit) -> Vec<Finding> {
+    let outlets = unit.device.count();
+    let sim = way.serve(unit).await;
+    let plug = (outlets > 1).then_some(("plug", "2"));
+    let device = backend(&sim, &LOGIN.iter().copied().chain(plug).collect::<Vec<_>>());
+    let mut session = device.connect(patient()).await.unwrap();
+    session.findings(patient()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_setting_that_the_plug_does_not_tell_is_no_clean_bill() {
+    let risky = Habits {
+        schedule: true,
+        ..Habits::default()
+    };
+    let busy = Quirks {
+        busy_settings: true,
+        ..Quirks::default()
+    };
+    for way in Way::ALL {
+        for outlets in [1, 3] {
+            let unit = Unit::new(owned(outlets), risky).quirks(busy.clone());
+            let findings = findings(*way, unit).await;
+            let unknown: Vec<_> = findings
+                .iter()
+                .filter(|finding| finding.severity == Severity::Unknown)
+                .map(|finding| finding.topic)
+                .collect();
+            let iot = ["schedule", "countdown", "schedule"];
+            let smart = ["setting", "schedule", "countdown", "schedule"];
+            let expected = if way.is_iot() { &iot[..] } else { &smart };
+            assert_eq!(unknown, expected, "{way:?} {outlets}: {findings:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rule_on_a_later_page_is_found() {
+    let risky = Habits {
+        schedule: true,
+        ..Habits::default()
+    };
+    for outlets in [1, 3] {
+        let found = async |idle_rules: usize| {
+            let quirks = Quirks {
+                idle_rules,
+                ..Quirks::default()
+            };
+            let unit = Unit::new(owned(outlets), risky).quirks(quirks);
+            let findings = findings(Way::Tpap, unit).await;
+            findings
+                .iter()
+                .filter(|finding| finding.severity > Severity::Info)
+                .map(|finding| (finding.severity, finding.topic))
+                .collect::<Vec<_>>()
+        };
+        for before in [0, 3, 4, 9, 31] {
+            assert_eq!(found(before).await, [(Severity::Warning, "schedule")], "{before}");
+        }
+        // A list without end is left, and that it was is told.
+        let endless = found(10_000).await;
+        assert!(endless.contains(&(Severity::Unknown, "schedule")), "{endless:?}");
     }
 }
 

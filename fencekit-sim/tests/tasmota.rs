@@ -312,6 +312,34 @@ async fn an_off_within_the_start_delay_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_start_delay_that_the_status_lost_is_asked_for() {
+    let bench = Bench::new(Spec::plug("plug-b")).await;
+    bench.tasmota.change(|settings| {
+        settings.options.insert(47, 200);
+        settings.loses_option_list = true;
+    });
+    bench.sim().restart();
+    let error = off(&*bench.device(&[]), &policy()).await.unwrap_err();
+    assert_eq!(
+        (bench.sim().reported(0), bench.sim().relay(0)),
+        (Some(false), Some(true))
+    );
+    assert!(error.to_string().contains("SetOption47"), "{error}");
+}
+
+#[tokio::test]
+async fn firmware_without_a_start_delay_is_fenced_right_after_a_start() {
+    let bench = Bench::new(Spec::plug("plug-b")).await;
+    bench.tasmota.change(|settings| {
+        settings.loses_option_list = true;
+        settings.unknown_options.insert(47);
+    });
+    bench.sim().restart();
+    off(&*bench.device(&[]), &policy()).await.unwrap();
+    assert_eq!(bench.sim().relay(0), Some(false));
+}
+
+#[tokio::test]
 async fn a_meter_counts_only_with_set_option_21() {
     let bench = Bench::new(Spec::plug("plug-b")).await;
     let device = bench.device(&[]);

@@ -83,12 +83,15 @@ pub struct Outlet {
 }
 
 /// How much a [`Finding`] matters to fencing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Good, or neutral.
     Info,
     /// May undo or delay a fence.
     Warning,
+    /// It could not be examined.
+    Unknown,
     /// Fencing cannot be relied on until this is mended.
     Problem,
 }
@@ -132,6 +135,13 @@ pub trait FenceDevice: fmt::Debug + Send + Sync {
     /// Whether the device can report who it is, so that `expect_identity` can be honoured.
     fn reports_identity(&self) -> bool {
         true
+    }
+
+    /// The device as a BMC: thousands of those are asked over a few sockets
+    /// ([`ipmi::fleet`](crate::ipmi::fleet)), where each other device takes one.
+    #[cfg(feature = "ipmi")]
+    fn as_bmc(&self) -> Option<&crate::ipmi::Bmc> {
+        None
     }
 
     /// Opens a new connection, logged in and ready. Never a cached one.

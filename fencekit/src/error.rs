@@ -103,6 +103,41 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same error once more, for another who is to be told of it: of the same kind, with the same words, without what
+    /// caused it, which cannot be copied.
+    #[must_use]
+    pub fn without_source(&self) -> Self {
+        let source = None;
+        match self {
+            Self::Config {
+                option,
+                problem,
+                mend,
+                ..
+            } => Self::config(option, problem, mend),
+            Self::Unreachable { detail, .. } => Self::unreachable(detail),
+            Self::Timeout { doing, waited, .. } => Self::Timeout {
+                doing: doing.clone(),
+                waited: *waited,
+                source,
+            },
+            Self::Authentication { detail, .. } => Self::authentication(detail),
+            Self::Protocol { detail, .. } => Self::protocol(detail),
+            Self::Refused { detail, .. } => Self::refused(detail),
+            Self::WrongDevice { expected, found, .. } => Self::WrongDevice {
+                expected: expected.clone(),
+                found: found.clone(),
+                source,
+            },
+            Self::NotConfirmed { wanted, detail, .. } => Self::NotConfirmed {
+                wanted: wanted.clone(),
+                detail: detail.clone(),
+                source,
+            },
+            Self::Unsupported { detail, .. } => Self::unsupported(detail),
+        }
+    }
+
     /// A wrong option: its name, what is wrong and what to write instead.
     pub fn config(option: impl Into<String>, problem: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::Config {
@@ -226,6 +261,40 @@ fn lowercase(cause: &std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_says_the_same_without_its_cause() {
+        let cause = || Some(Box::<dyn std::error::Error + Send + Sync>::from("cause"));
+        let errors = [
+            Error::config("ip", "is missing", "give it"),
+            Error::unreachable("no route").caused_by(std::io::Error::other("cause")),
+            Error::Timeout {
+                doing: "asking".to_owned(),
+                waited: Duration::from_millis(1500),
+                source: cause(),
+            },
+            Error::authentication("no"),
+            Error::protocol("garbled"),
+            Error::refused("no"),
+            Error::WrongDevice {
+                expected: "a".to_owned(),
+                found: "b".to_owned(),
+                source: cause(),
+            },
+            Error::NotConfirmed {
+                wanted: "off".to_owned(),
+                detail: "on".to_owned(),
+                source: cause(),
+            },
+            Error::unsupported("no meter"),
+        ];
+        for error in errors {
+            let copy = error.without_source();
+            assert_eq!(std::mem::discriminant(&copy), std::mem::discriminant(&error));
+            assert_eq!(copy.to_string(), error.to_string());
+            assert!(std::error::Error::source(&copy).is_none());
+        }
+    }
 
     #[test]
     fn no_error_can_say_status_off() {

@@ -4,8 +4,7 @@
 //! device are asked one after the other: plugs and relays serve one client at a time. Results come in the order of
 //! the question.
 //!
-//! A process has a socket for each device that it asks; whoever watches tens of thousands of BMCs can have them share
-//! a few through `ipmi::fleet`.
+//! The state of many BMCs is asked over a few sockets that they share; every other device takes one of its own.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -20,7 +19,10 @@ use crate::deadline::Deadline;
 use crate::device::{FenceDevice, Inspection};
 use crate::error::Result;
 use crate::fence::{FenceDeviceExt, Policy};
+use crate::level::{Level, Standing};
 use crate::method::Method;
+use crate::options::Settings;
+use crate::power::Observation;
 
 /// How many devices are asked at once. Each takes a socket, and a process commonly has 1024.
 pub const AT_ONCE: usize = 400;
@@ -32,6 +34,36 @@ pub struct Supply {
     pub device: Box<dyn FenceDevice>,
     /// Identity, meter, patience.
     pub policy: Policy,
+    /// To which level of its node it belongs; the first, where it stands alone.
+    pub level: Level,
+}
+
+impl Supply {
+    /// A device that stands alone.
+    #[must_use]
+    pub fn new(device: Box<dyn FenceDevice>, policy: Policy) -> Self {
+        Self {
+            device,
+            policy,
+            level: Level::First,
+        }
+    }
+
+    /// The same from its options.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for options that are wrong or missing, and
+    /// [`Error::Unsupported`](crate::Error::Unsupported) when this build lacks the backend.
+    pub fn from_settings(settings: &Settings) -> Result<Self> {
+        let device = settings.method().device(settings)?;
+        Ok(Self::new(device, Policy::from_settings(settings)?))
+    }
+
+    /// How much its word weighs for its node.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing::of(self.level, self.device.label())
+    }
 }
 
 /// What became of looking at one device.
@@ -43,24 +75,143 @@ pub struct Look {
     pub elapsed: Duration,
 }
 
+impl Look {
+    /// What the look says of the state. An error says nothing.
+    pub fn observation(&self) -> Observation {
+        match &self.outcome {
+            Ok(seen) => seen.observation.clone(),
+            Err(error) => Observation::unknown(error.to_string()),
+        }
+    }
+}
+
 /// The state of every device, each within `patience`. `told` hears of each one as it comes in, by its index.
 ///
-/// Patience counts from the moment that a device's turn comes, so that a long list does not starve its end.
+/// Patience counts from the moment that a device's turn comes, so that a long list does not starve its end. BMCs share
+/// a few sockets; every other device takes one of its own.
 pub async fn statuses(supplies: &[&Supply], patience: Duration, told: impl Fn(usize, &Look)) -> Vec<Look> {
-    each(supplies, |index, supply| {
-        let told = &told;
-        async move {
-            let started = Instant::now();
-            let deadline = Deadline::after(patience);
-            let look = Look {
-                outcome: supply.device.status(&supply.policy, deadline).await,
-                elapsed: started.elapsed(),
+    let (bmcs, others): (Vec<usize>, Vec<usize>) = (0..supplies.len())
+        .partition(|index| supplies.get(*index).is_some_and(|supply| bmcs::is_one(supply)));
+    let told = |index: usize, look: Look| {
+        told(index, &look);
+        (index, look)
+    };
+    let connected = async {
+        let chosen: Vec<&Supply> = others
+            .iter()
+            .filter_map(|index| supplies.get(*index).copied())
+            .collect();
+        each(&chosen, |at, supply| {
+            let (told, index) = (&told, others.get(at).copied().unwrap_or_default());
+            async move { told(index, status(supply, patience).await) }
+        })
+        .await
+    };
+    let (mut looks, more) =
+        futures_util::future::join(connected, bmcs::statuses(supplies, &bmcs, patience, &told)).await;
+    looks.extend(more);
+    looks.sort_by_key(|(index, _)| *index);
+    looks.into_iter().map(|(_, look)| look).collect()
+}
+
+async fn status(supply: &Supply, patience: Duration) -> Look {
+    let started = Instant::now();
+    let deadline = Deadline::after(patience);
+    Look {
+        outcome: supply.device.status(&supply.policy, deadline).await,
+        elapsed: started.elapsed(),
+    }
+}
+
+#[cfg(feature = "ipmi")]
+mod bmcs {
+    //! Many BMCs over few sockets.
+
+    use super::*;
+    use crate::ipmi::{Bmc, fleet};
+
+    pub(super) fn is_one(supply: &Supply) -> bool {
+        supply.device.as_bmc().is_some()
+    }
+
+    pub(super) async fn statuses<T>(
+        supplies: &[&Supply],
+        indices: &[usize],
+        patience: Duration,
+        told: &impl Fn(usize, Look) -> T,
+    ) -> Vec<T> {
+        let chosen: Vec<(usize, &Supply, &Bmc)> = indices
+            .iter()
+            .filter_map(|index| {
+                let supply = supplies.get(*index)?;
+                Some((*index, *supply, supply.device.as_bmc()?))
+            })
+            .collect();
+        let bmcs: Vec<&Bmc> = chosen.iter().map(|(_, _, bmc)| *bmc).collect();
+        let turns = u32::try_from(bmcs.len().div_ceil(fleet::SESSIONS)).unwrap_or(u32::MAX);
+        let deadline = Deadline::after(patience.saturating_mul(turns));
+        let (mut done, mut nameless) = (Vec::with_capacity(bmcs.len()), Vec::new());
+        fleet::watch(&bmcs, deadline, patience, |at, outcome, elapsed| {
+            let Some((index, supply, _)) = chosen.get(at) else {
+                return;
             };
-            told(index, &look);
-            look
+            match outcome.and_then(|seen| identified(supply, seen)) {
+                Ok(None) => nameless.push((*index, *supply)),
+                Ok(Some(seen)) => done.push(told(
+                    *index,
+                    Look {
+                        outcome: Ok(seen),
+                        elapsed,
+                    },
+                )),
+                Err(error) => done.push(told(
+                    *index,
+                    Look {
+                        outcome: Err(error),
+                        elapsed,
+                    },
+                )),
+            }
+        })
+        .await;
+        let again: Vec<&Supply> = nameless.iter().map(|(_, supply)| *supply).collect();
+        let more = each(&again, |at, supply| {
+            let index = nameless.get(at).map_or(0, |(index, _)| *index);
+            async move { told(index, status(supply, patience).await) }
+        });
+        done.extend(more.await);
+        done
+    }
+
+    /// What was seen, if it came from the expected BMC; `None` when the session's beginning does not tell who that is,
+    /// so that it has to be asked.
+    fn identified(supply: &Supply, seen: Inspection) -> Result<Option<Inspection>> {
+        match (&supply.policy.expect_identity, &seen.identity) {
+            (None, _) => Ok(Some(seen)),
+            (Some(_), None) => Ok(None),
+            (Some(expected), Some(identity)) => expected.check(identity).map(|()| Some(seen)),
         }
-    })
-    .await
+    }
+}
+
+#[cfg(not(feature = "ipmi"))]
+mod bmcs {
+    //! There are none without their backend.
+
+    use super::*;
+
+    pub(super) fn is_one(_: &Supply) -> bool {
+        false
+    }
+
+    pub(super) async fn statuses<T>(
+        _: &[&Supply],
+        _: &[usize],
+        _: Duration,
+        _: &impl Fn(usize, Look) -> T,
+    ) -> Vec<T> {
+        Vec::new()
+    }
 }
 
 /// Does `work` with every device, as many at once as this module allows, and gives the results in their order.
@@ -138,17 +289,16 @@ mod tests {
     }
 
     fn supply(address: &str) -> Supply {
-        Supply {
-            device: Box::new(Named(Label {
-                method: Method::Kasa,
-                address: address.to_owned(),
-                plug: None,
-            })),
-            policy: Policy {
-                connect_attempts: 1,
-                ..Policy::default()
-            },
-        }
+        let label = Label {
+            method: Method::Kasa,
+            address: address.to_owned(),
+            plug: None,
+        };
+        let policy = Policy {
+            connect_attempts: 1,
+            ..Policy::default()
+        };
+        Supply::new(Box::new(Named(label)), policy)
     }
 
     #[tokio::test(start_paused = true)]

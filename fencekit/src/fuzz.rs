@@ -15,3 +15,9 @@ pub fn challenge(header: &str) {
 pub fn cluster(text: &str) {
     let _ = crate::cluster::Cluster::from_text(text, "cluster.yml");
 }
+
+/// An answer to a search over mDNS or by a BMC, which anybody on the network can send.
+pub fn announcement(packet: &[u8]) {
+    crate::discover::fuzz(packet);
+    let _ = crate::ipmi::discovery::is_pong(packet);
+}

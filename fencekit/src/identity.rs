@@ -4,20 +4,27 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 
-/// What a device reports about itself. Everything is optional: devices differ.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a device reports about itself. Everything is optional: devices differ. It serialises to what the device said,
+/// and nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Identity {
     /// MAC address as the device writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
     /// The maker's device id.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub device_id: Option<String>,
     /// BMC GUID.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub guid: Option<String>,
     /// Name or alias that the owner gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Model.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Firmware version.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub firmware: Option<String>,
 }
 
@@ -57,8 +64,9 @@ impl fmt::Display for Identity {
 /// The identity that a device must report before anything is switched: a MAC address, a device id, a BMC
 /// GUID or a name.
 ///
-/// A MAC, id or GUID is compared without regard to case and to `:`, `-` and `.`; a name exactly. A GUID may be written
-/// in any of the byte orders in which tools show the same one.
+/// A MAC or GUID is compared without regard to case and to `:`, `-` and `.`; a device id without regard to case and, if
+/// it is a long number, to separators; a name exactly. A GUID may be written in any of the byte orders in which tools
+/// show the same one.
 ///
 /// ```
 /// use fencekit::{ExpectedIdentity, Identity};
@@ -103,17 +111,23 @@ impl ExpectedIdentity {
     #[must_use]
     pub fn matches(&self, reported: &Identity) -> bool {
         let wanted = bare(&self.text);
-        let by_number = [&reported.mac, &reported.device_id, &reported.guid]
+        let by_number = [&reported.mac, &reported.guid]
             .into_iter()
             .flatten()
             .any(|number| !wanted.is_empty() && bare(number) == wanted);
+        let by_id = || {
+            reported
+                .device_id
+                .as_deref()
+                .is_some_and(|id| same_id(id, &self.text))
+        };
         let by_guid = || {
             reported
                 .guid
                 .as_deref()
                 .is_some_and(|guid| same_guid(guid, &wanted))
         };
-        by_number || by_guid() || reported.name.as_deref() == Some(self.text.as_str())
+        by_number || by_id() || by_guid() || reported.name.as_deref() == Some(self.text.as_str())
     }
 
     /// # Errors
@@ -135,6 +149,30 @@ fn bare(text: &str) -> String {
         .filter(|c| !matches!(c, ':' | '-' | '.' | ' '))
         .map(|c| c.to_ascii_lowercase())
         .collect()
+}
+
+/// Digits of the shortest number that passes for one: a MAC address.
+const SHORTEST_NUMBER: usize = 12;
+
+/// Whether two device ids are the same. Some are host names, where the place of a dash tells one plug from the next:
+/// `plug-1-12` is not `plug-11-2`. Separators are passed over only in what is a long number.
+fn same_id(one: &str, other: &str) -> bool {
+    if one.eq_ignore_ascii_case(other) {
+        return !one.is_empty();
+    }
+    match (long_number(one), long_number(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// The hex digits of a number that is written without separators, or in groups of one length as `aa-bb-cc-dd-ee-ff`.
+fn long_number(text: &str) -> Option<String> {
+    let digits = bare(text);
+    let is_number = digits.len() >= SHORTEST_NUMBER && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let mut groups = text.split([':', '-', '.', ' ']).map(str::len);
+    let length = groups.next()?;
+    (is_number && groups.all(|other| other == length)).then_some(digits)
 }
 
 /// Whether two GUIDs are the same sixteen bytes, in the order of the wire, reversed (IPMI), or with the first three
@@ -194,6 +232,38 @@ mod tests {
             let other = "44454c4c-0010-4b30-8035-b7c04f4d3133";
             assert!(!ExpectedIdentity::parse(other).unwrap().matches(&device));
         }
+    }
+
+    fn of_id(id: &str) -> Identity {
+        Identity {
+            device_id: Some(id.to_owned()),
+            ..Identity::default()
+        }
+    }
+
+    #[test]
+    fn the_dashes_of_a_host_name_tell_one_plug_from_another() {
+        let expected = ExpectedIdentity::parse("plug-1-12").unwrap();
+        assert!(expected.matches(&of_id("plug-1-12")) && expected.matches(&of_id("PLUG-1-12")));
+        for other in ["plug-11-2", "plug112", "plug-112", "plug.1.12", ""] {
+            assert!(!expected.matches(&of_id(other)), "{other}");
+        }
+        // All hex, and as long as a MAC address, but a name nonetheless.
+        let expected = ExpectedIdentity::parse("dead-beef-cafe-1-12").unwrap();
+        assert!(!expected.matches(&of_id("dead-beef-cafe-11-2")));
+    }
+
+    #[test]
+    fn a_device_id_that_is_a_number_is_compared_by_its_digits() {
+        let id = of_id("8006A1B2C3D4E5F6000102030405060708090A0B");
+        for same in [
+            "8006a1b2c3d4e5f6000102030405060708090a0b",
+            "80:06:a1:b2:c3:d4:e5:f6:00:01:02:03:04:05:06:07:08:09:0a:0b",
+        ] {
+            assert!(ExpectedIdentity::parse(same).unwrap().matches(&id), "{same}");
+        }
+        let other = ExpectedIdentity::parse("8006a1b2c3d4e5f6000102030405060708090a0c").unwrap();
+        assert!(!other.matches(&id));
     }
 
     #[test]

@@ -14,7 +14,9 @@
 //! - [`fence`]: the one place where "off" is confirmed, for every backend.
 //! - [`options`] and [`method`]: devices from the fence agents' option names.
 //! - `kasa`, `tasmota`, `esphome`, `http_outlet`, `ipmi`: the backends, one feature each.
-//! - `cluster`: the cluster file. `fleet`: many devices at once. `stonith`: the file as cluster configuration.
+//! - `cluster`: the cluster file. `operate`: its nodes switched, fenced and verified. `fleet`: many devices at once.
+//!   `stonith`: the file as cluster configuration.
+//! - `doctor`: what is wrong with a cluster's fencing, and how to mend it. `explain`: why a failover is blocked.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -24,9 +26,15 @@ pub mod credentials;
 pub mod deadline;
 pub mod device;
 pub mod discover;
+#[cfg(all(feature = "cluster", feature = "verify"))]
+pub mod doctor;
+#[cfg(feature = "cluster")]
+pub mod drills;
 pub mod error;
 #[cfg(feature = "esphome")]
 pub mod esphome;
+#[cfg(all(feature = "cluster", feature = "verify"))]
+pub mod explain;
 pub mod fence;
 pub mod fleet;
 #[cfg(fuzzing)]
@@ -40,8 +48,13 @@ pub mod identity;
 pub mod ipmi;
 #[cfg(feature = "kasa")]
 pub mod kasa;
+pub mod level;
 pub mod method;
+#[cfg(all(feature = "cluster", feature = "verify"))]
+pub mod operate;
 pub mod options;
+#[cfg(all(feature = "cluster", feature = "verify"))]
+pub(crate) mod pacemaker;
 pub mod power;
 pub mod secret;
 #[cfg(feature = "cluster")]
@@ -74,6 +87,7 @@ pub use error::{Error, Result};
 pub use fence::{Confirmation, FenceDeviceExt, Policy};
 pub use fleet::Supply;
 pub use identity::{ExpectedIdentity, Identity};
+pub use level::{Level, Standing};
 pub use method::Method;
 pub use options::Settings;
 pub use power::{Observation, PowerReading, PowerState};

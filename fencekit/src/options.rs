@@ -1,9 +1,12 @@
 //! Device options by the fence agents' names: one table from which the agents take their options and metadata,
 //! the cluster file its keys, and the bindings their keyword arguments.
 
-use std::collections::BTreeMap;
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use self::common::{COMMON, LOGIN_TIMEOUT, SHELL_TIMEOUT, SSL, SSL_INSECURE, SSL_SECURE, TLS};
 use crate::error::{Error, Result};
 use crate::method::Method;
 use crate::secret::Secret;
@@ -105,8 +108,14 @@ impl OptionSpec {
     /// Whether `name`, with `-` and `_` taken as the same, is this option's name or a name of old.
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
-        let name = name.replace('-', "_");
-        self.name == name || self.old_names.contains(&name.as_str())
+        self.name == name.replace('-', "_") || self.was_called(name)
+    }
+
+    /// Whether `name`, with `-` and `_` taken as the same, is a name of old of this option. A value by such a name
+    /// never replaces one by the name of today: Pacemaker adds `port=NODE` even where `plug` is set, in no order.
+    #[must_use]
+    pub fn was_called(&self, name: &str) -> bool {
+        self.old_names.contains(&name.replace('-', "_").as_str())
     }
 
     /// Checks a value.
@@ -167,153 +176,6 @@ pub fn parse_seconds(value: &str) -> Option<Duration> {
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-/// Options that every device takes.
-pub const COMMON: &[OptionSpec] = &[
-    OptionSpec::text("ip", "ip", "IP address or hostname of fencing device")
-        .letter('a')
-        .formerly(&["ipaddr"])
-        .must(),
-    OptionSpec::of(
-        "ipport",
-        "ipport",
-        Kind::Integer(1, 65535),
-        "TCP/UDP port to use for connection with device",
-    )
-    .letter('u'),
-    OptionSpec::text("username", "username", "Login name")
-        .letter('l')
-        .formerly(&["login"]),
-    OptionSpec::of(
-        "password",
-        "password",
-        Kind::Secret,
-        "Login password or passphrase",
-    )
-    .letter('p')
-    .formerly(&["passwd"]),
-    OptionSpec::text(
-        "password_script",
-        "password-script",
-        "Script to run to retrieve password",
-    )
-    .letter('S')
-    .formerly(&["passwd_script"]),
-    OptionSpec::text(
-        "password_file",
-        "password-file",
-        "File that holds the password, readable by root alone",
-    ),
-    OptionSpec::text(
-        "plug",
-        "plug",
-        "Physical plug number on device, UUID or identification of machine",
-    )
-    .letter('n')
-    .formerly(&["port"]),
-    OptionSpec::of(
-        "inet4_only",
-        "inet4-only",
-        Kind::Boolean,
-        "Forces agent to use IPv4 addresses only",
-    )
-    .letter('4'),
-    OptionSpec::of(
-        "inet6_only",
-        "inet6-only",
-        Kind::Boolean,
-        "Forces agent to use IPv6 addresses only",
-    )
-    .letter('6'),
-    OptionSpec::of(
-        "login_timeout",
-        "login-timeout",
-        Kind::Seconds,
-        "Wait X seconds for login",
-    )
-    .or("5"),
-    OptionSpec::of(
-        "shell_timeout",
-        "shell-timeout",
-        Kind::Seconds,
-        "Wait X seconds for an answer of the device",
-    )
-    .or("3"),
-    OptionSpec::of(
-        "power_timeout",
-        "power-timeout",
-        Kind::Seconds,
-        "Test X seconds for status change after ON/OFF",
-    )
-    .or("20"),
-    OptionSpec::of(
-        "power_wait",
-        "power-wait",
-        Kind::Seconds,
-        "Wait X seconds after issuing ON/OFF",
-    )
-    .or("0"),
-    OptionSpec::of(
-        "stonith_status_sleep",
-        "stonith-status-sleep",
-        Kind::Seconds,
-        "Sleep X seconds between status calls during a STONITH action",
-    )
-    .or("1"),
-    OptionSpec::of(
-        "retry_on",
-        "retry-on",
-        Kind::Integer(1, 100),
-        "Count of attempts to retry power on",
-    )
-    .or("1"),
-    OptionSpec::text(
-        "expect_identity",
-        "expect-identity",
-        "MAC, device id, BMC GUID or name that the device must report; another device is never switched",
-    ),
-    OptionSpec::of(
-        "off_max_watts",
-        "off-max-watts",
-        Kind::Number,
-        "After OFF the device's meter must read at most X watts; needs a metered device",
-    ),
-    OptionSpec::of(
-        "confirm_reads",
-        "confirm-reads",
-        Kind::Integer(1, 20),
-        "Count of readings in a row that must show the new state",
-    )
-    .or("1"),
-];
-
-/// TLS with a verified certificate.
-pub const SSL: OptionSpec = OptionSpec::of(
-    "ssl",
-    "ssl",
-    Kind::Boolean,
-    "Use SSL connection with verifying certificate",
-)
-.letter('z');
-
-/// The same, by another name of fence-agents.
-pub const SSL_SECURE: OptionSpec = OptionSpec::of(
-    "ssl_secure",
-    "ssl-secure",
-    Kind::Boolean,
-    "Use SSL connection with verifying certificate",
-);
-
-/// TLS with whatever certificate.
-pub const SSL_INSECURE: OptionSpec = OptionSpec::of(
-    "ssl_insecure",
-    "ssl-insecure",
-    Kind::Boolean,
-    "Use SSL connection without verifying certificate",
-);
-
-/// Options of devices that are reached over HTTP.
-pub const TLS: &[OptionSpec] = &[SSL, SSL_SECURE, SSL_INSECURE];
-
 /// The `plug` of a device, and where it came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Plug {
@@ -365,6 +227,8 @@ impl Plug {
 pub struct Settings {
     method: Method,
     values: BTreeMap<&'static str, Secret>,
+    /// Which of them came by a name of old.
+    by_old_name: BTreeSet<&'static str>,
     plug_is_node_name: bool,
 }
 
@@ -375,6 +239,7 @@ impl Settings {
         Self {
             method,
             values: BTreeMap::new(),
+            by_old_name: BTreeSet::new(),
             plug_is_node_name: false,
         }
     }
@@ -385,14 +250,31 @@ impl Settings {
         self.method
     }
 
-    /// Sets an option by its name or a name of old; a later value replaces an earlier one.
+    /// Sets an option by its name or a name of old. A later value replaces an earlier one, but one by a name of old
+    /// never one by the name of today (see [`OptionSpec::was_called`]).
     ///
     /// # Errors
     /// [`Error::Config`] when the method has no such option, or the value does not fit it.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let spec = self.method.option(name).ok_or_else(|| self.unknown(name))?;
         spec.check(value)?;
-        self.values.insert(spec.name, Secret::from(value));
+        if spec.was_called(name) {
+            let by_the_name_of_today = self.has(spec.name)
+                && !self.by_old_name.contains(spec.name)
+                && !(spec.name == "plug" && self.plug_is_node_name);
+            if by_the_name_of_today {
+                return Ok(());
+            }
+            self.by_old_name.insert(spec.name);
+        } else {
+            self.by_old_name.remove(spec.name);
+        }
+        // Blanks around a word or number are passed over when it is checked, so they may not hide it afterwards.
+        let kept = match spec.kind {
+            Kind::Text | Kind::Secret => value,
+            _ => value.trim(),
+        };
+        self.values.insert(spec.name, Secret::from(kept));
         if spec.name == "plug" {
             self.plug_is_node_name = false;
         }
@@ -407,9 +289,10 @@ impl Settings {
 
     /// Takes an option away; true when it was set.
     pub fn unset(&mut self, name: &str) -> bool {
-        self.method
-            .option(name)
-            .is_some_and(|spec| self.values.remove(spec.name).is_some())
+        self.method.option(name).is_some_and(|spec| {
+            self.by_old_name.remove(spec.name);
+            self.values.remove(spec.name).is_some()
+        })
     }
 
     fn unknown(&self, name: &str) -> Error {
@@ -488,6 +371,13 @@ impl Settings {
     }
 }
 
+/// Whether the URL or body of an HTTP outlet may carry a token, which then is treated as a password is: kept out of argv, of
+/// what is shown, and of files that others may read.
+#[cfg(feature = "cluster")]
+pub(crate) fn may_hold_a_token(option: &str, value: &str) -> bool {
+    option.ends_with("_body") || (option.ends_with("_url") && value.contains(['?', '@']))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -537,6 +427,49 @@ mod tests {
         assert_eq!(settings.text("ip"), Some("127.0.0.1"));
         assert_eq!(settings.seconds("login_timeout"), Duration::from_millis(2500));
         assert_eq!(settings.seconds("power_timeout"), Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_name_of_old_never_replaces_the_name_of_today() {
+        let plug = |given: &[(&str, &str)]| {
+            let mut settings = Settings::new(Method::Kasa);
+            for (name, value) in given {
+                settings.set(name, value).unwrap();
+            }
+            settings.text("plug").map(str::to_owned)
+        };
+        for (given, outlet) in [
+            (&[("plug", "2"), ("port", "7")][..], "2"),
+            (&[("port", "7"), ("plug", "2")], "2"),
+            (&[("port", "7"), ("plug", "2"), ("port", "8")], "2"),
+            (&[("plug", "2"), ("plug", "3")], "3"),
+            (&[("port", "7"), ("port", "8")], "8"),
+        ] {
+            assert_eq!(plug(given).as_deref(), Some(outlet), "{given:?}");
+        }
+        let mut settings = Settings::new(Method::Kasa);
+        settings.set("plug", "2").unwrap();
+        assert!(settings.unset("plug"));
+        settings.set("port", "7").unwrap();
+        assert_eq!(settings.text("plug"), Some("7"));
+    }
+
+    #[test]
+    fn blanks_around_a_value_do_not_turn_it_into_another() {
+        let mut settings = Settings::new(Method::Kasa);
+        for (name, given, kept) in [
+            ("transport", " tpap ", "tpap"),
+            ("ipport", "\t9999 ", "9999"),
+            ("strict_signature", " yes", "yes"),
+            ("off_max_watts", " 2.5 ", "2.5"),
+            ("login_timeout", " 7s ", "7s"),
+            ("password", " two words ", " two words "),
+            ("username", " admin", " admin"),
+        ] {
+            settings.set(name, given).unwrap();
+            let stored = settings.values.get(name).map(|value| value.expose().to_owned());
+            assert_eq!(stored.as_deref(), Some(kept), "{name}");
+        }
     }
 
     #[test]

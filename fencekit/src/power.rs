@@ -50,6 +50,25 @@ impl Observation {
         )
     }
 
+    /// The state in one word, for programs: `on`, `off` or `unknown`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
+    /// Why the state cannot be told; none when it can.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Unknown(reason) => Some(reason),
+            Self::On | Self::Off => None,
+        }
+    }
+
     /// What several outlets that feed one node say together: off only when there is at least one and all are
     /// off; on as soon as one is on; unknown otherwise.
     pub fn combined(observations: impl IntoIterator<Item = Observation>) -> Self {
@@ -85,7 +104,7 @@ impl fmt::Display for Observation {
 }
 
 /// One reading of a meter. A value that the device did not send is `None`, never zero.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct PowerReading {
     /// Active power in watts.
     pub watts: f64,

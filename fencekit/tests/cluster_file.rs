@@ -569,3 +569,22 @@ proptest::proptest! {
         proptest::prop_assert_eq!(kept.expose(), password.as_str());
     }
 }
+
+#[test]
+fn a_url_with_a_token_makes_a_file_that_others_can_read_a_warning() {
+    let directory = Directory::new("token");
+    let warned = |url: &str| {
+        let text = format!(
+            "stonith_nodes:\n  b:\n    {{method: http, ip: 127.0.0.1, power_off_url: \"{url}\", power_on_url: /on, \
+             status_url: /s, status_on_regex: 'on', status_off_regex: 'off'}}\n"
+        );
+        let path = directory.write("cluster.yml", &text, 0o644);
+        let cluster = Cluster::load(&path).unwrap();
+        cluster
+            .warnings
+            .iter()
+            .any(|line| line.contains("can be read by everybody"))
+    };
+    assert!(warned("/off?token=abc"));
+    assert!(!warned("/off"));
+}

@@ -1,4 +1,4 @@
-//! The cluster file as cluster configuration: eight files and their texts, what is refused, and quoting.
+//! The cluster file as cluster configuration: nine files and their texts, what is refused, and quoting.
 #![cfg(feature = "cluster")]
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use fencekit::cluster::Cluster;
 use fencekit::stonith::{self, Configuration, ShellWord};
 use proptest::prelude::*;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "original",
     "two-supplies",
     "no-addresses",
@@ -26,6 +26,7 @@ const FILES: [&str; 8] = [
     "hostile",
     "every-setting",
     "watched",
+    "fallback",
 ];
 
 fn folder() -> PathBuf {
@@ -60,7 +61,7 @@ fn part_of(script: &str) -> &str {
 
 /// `FENCEKIT_BLESS=1` writes the texts anew; look at the difference before it is committed.
 #[test]
-fn eight_files_become_the_texts_beside_them() {
+fn nine_files_become_the_texts_beside_them() {
     for name in FILES {
         let text = fs::read_to_string(folder().join(format!("{name}.yml"))).unwrap();
         let wanted = configuration(&text);
@@ -68,7 +69,7 @@ fn eight_files_become_the_texts_beside_them() {
             "{}\n{}\n{}\n{}\n{}\n",
             wanted.notes.join("\n"),
             part_of(&stonith::pcs(&wanted).unwrap()),
-            stonith::crmsh(&wanted),
+            stonith::crmsh(&wanted).unwrap_or_else(|error| error.to_string()),
             stonith::cib(&wanted).unwrap(),
             stonith::ha_cluster(&wanted),
         );
@@ -94,6 +95,83 @@ fn every_script_is_one_that_bash_reads() {
         bash.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
         assert!(bash.wait().unwrap().success(), "{name}");
     }
+}
+
+#[test]
+fn a_fallback_is_a_second_level_verified_by_the_rule_of_the_first() {
+    let text = fs::read_to_string(folder().join("fallback.yml")).unwrap();
+    let wanted = configuration(&text);
+    let levels: Vec<_> = wanted
+        .levels
+        .iter()
+        .map(|level| (level.node.as_str(), level.index, level.resources.join(" ")))
+        .collect();
+    let second = "fence-storage-a-fallback fence-verify-storage-a-fallback";
+    assert_eq!(
+        levels,
+        [
+            (
+                "storage-a",
+                1,
+                "fence-storage-a fence-verify-storage-a".to_owned()
+            ),
+            ("storage-a", 2, second.to_owned()),
+            (
+                "storage-b",
+                1,
+                "fence-storage-b fence-verify-storage-b".to_owned()
+            ),
+        ]
+    );
+    let value = |id: &str, name: &str| {
+        let resource = wanted.resources.iter().find(|one| one.id == id).unwrap();
+        let found = resource.attributes.iter().find(|one| one.name == name);
+        found.map(|one| one.value.expose().to_owned())
+    };
+    // Both ask every device, whoever cut the power.
+    for verifier in ["fence-verify-storage-a", "fence-verify-storage-a-fallback"] {
+        assert_eq!(value(verifier, "plug").as_deref(), Some("storage-a"));
+        assert!(value(verifier, "config").is_some());
+        assert_eq!(value(verifier, "fence_ip"), None);
+    }
+    assert_eq!(value("fence-verify-storage-b", "config"), None);
+    let notes = wanted.notes.iter();
+    assert_eq!(
+        notes.filter(|note| note.contains("verification reads")).count(),
+        1
+    );
+    for id in ["fence-storage-a", "fence-storage-a-fallback"] {
+        assert_eq!(value(id, "pcmk_delay_base").as_deref(), Some("5s"));
+    }
+    for id in [
+        "fence-verify-storage-a",
+        "fence-verify-storage-a-fallback",
+        "fence-storage-b",
+    ] {
+        assert_eq!(value(id, "pcmk_delay_base"), None);
+    }
+    // None of them runs on the node that it fences.
+    let own = |rule: &&stonith::LocationRule| rule.node == "storage-a";
+    assert_eq!(wanted.rules.iter().filter(own).count(), 4);
+}
+
+#[test]
+fn a_fallback_on_the_same_outlet_is_refused() {
+    let of = |fallback: &str| {
+        format!(
+            "stonith_nodes:\n  a: {{method: kasa, ip: 10.0.0.1, mgmt_ip: 10.1.0.1, fallback: {{{fallback}}}}}\n"
+        )
+    };
+    let same = Cluster::from_text(&of("method: kasa, ip: 10.0.0.1"), "cluster.yml").unwrap_err();
+    assert!(
+        same.to_string().contains("is the same device and outlet"),
+        "{same}"
+    );
+    let unknown = Cluster::from_text(
+        &of("method: kasa, ip: 10.0.0.2, mgmt_ip: 10.1.0.9"),
+        "cluster.yml",
+    );
+    assert!(unknown.unwrap_err().to_string().contains("fallback.mgmt_ip"));
 }
 
 #[test]
@@ -154,6 +232,42 @@ fn a_node_without_addresses_is_said_or_refused() {
     );
 }
 
+/// What the generator knows and `fence_check` at run time would not.
+#[test]
+fn a_verification_by_the_file_is_refused_where_the_file_does_not_say_it_all() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("cluster.yml");
+    let vars = place.path().join("host_vars");
+    fs::create_dir(&vars).unwrap();
+    fs::write(vars.join("b.yml"), "mgmt_ip: 10.0.1.1\nstorage_ip: 10.0.2.1\n").unwrap();
+    let with = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let cluster = Cluster::load_with_host_vars(&file, &vars).unwrap();
+        Configuration::new(&cluster, Path::new("/etc/fencekit/cluster.yml"))
+    };
+    let two =
+        "stonith_nodes:\n  b: {method: kasa, devices: [{ip: 10.0.0.1}, {ip: 10.0.0.2}], mgmt_ip: 10.0.1.1";
+    let error = with(&format!("{two}}}\n")).unwrap_err().to_string();
+    assert!(
+        error.starts_with("b: host_vars: hold addresses") && error.contains("into the cluster file"),
+        "{error}"
+    );
+    // Told by its own options, or by the file as well, nothing is lost.
+    let all = with(&format!("{two}, storage_ip: 10.0.2.1}}\n")).unwrap();
+    assert_eq!(all.resources.last().unwrap().attributes[0].name, "config");
+    let alone = with("stonith_nodes:\n  b: {method: kasa, ip: 10.0.0.1}\n").unwrap();
+    let options = &alone.resources.last().unwrap().attributes;
+    assert!(options.iter().any(|one| one.name == "target_storage_ip"));
+
+    let error = refused(
+        "stonith_nodes:\n  b: {method: kasa, ip: 10.0.0.1, user: u, password_env: HOME, mgmt_ip: 10.0.1.1}\nstonith: {secrets: file}\n",
+    );
+    assert!(
+        error.starts_with("b: password_env: is read by its verification"),
+        "{error}"
+    );
+}
+
 #[test]
 fn timeouts_that_cannot_work_are_refused_by_name() {
     let node = "stonith_nodes:\n  b: {method: kasa, ip: 10.0.0.1, mgmt_ip: 10.0.1.1, power_wait: 9}\n";
@@ -204,6 +318,28 @@ fn what_no_cluster_can_carry_is_refused_without_being_shown() {
 }
 
 #[test]
+fn what_crmsh_would_change_is_refused_by_name() {
+    for key in ["user: é", "password: \"p\\u00e9\""] {
+        let wanted = configuration(&format!(
+            "stonith_nodes: {{b: {{method: kasa, ip: 10.0.0.1, {key}}}}}"
+        ));
+        let error = stonith::crmsh(&wanted).unwrap_err().to_string();
+        assert!(
+            error.starts_with("b: ") && error.contains("beyond ASCII"),
+            "{error}"
+        );
+        assert!(!error.contains('é'), "{error}");
+        assert!(stonith::cib(&wanted).is_ok() && stonith::pcs(&wanted).is_ok());
+    }
+    for value in [r#"a\"b"#, r"a\"] {
+        let value = serde_json::Value::from(value);
+        let text = format!("stonith_nodes: {{b: {{method: kasa, ip: 10.0.0.1, user: {value}}}}}");
+        let error = stonith::crmsh(&configuration(&text)).unwrap_err().to_string();
+        assert!(error.starts_with("b: username: holds a backslash"), "{error}");
+    }
+}
+
+#[test]
 fn secrets_in_files_are_in_no_text() {
     let text = fs::read_to_string(folder().join("secret-files.yml")).unwrap();
     let wanted = configuration(&text);
@@ -216,7 +352,7 @@ fn secrets_in_files_are_in_no_text() {
     assert_eq!(paths, ["/etc/fencekit/node-1.secret", "/etc/fencekit/plug"]);
     for text in [
         stonith::pcs(&wanted).unwrap(),
-        stonith::crmsh(&wanted),
+        stonith::crmsh(&wanted).unwrap(),
         stonith::cib(&wanted).unwrap(),
         stonith::ha_cluster(&wanted),
     ] {
@@ -327,7 +463,7 @@ proptest! {
         let Ok(cluster) = Cluster::from_text(&text, "cluster.yml") else { return Ok(()) };
         let Ok(wanted) = Configuration::new(&cluster, Path::new("/c")) else { return Ok(()) };
         let script = stonith::pcs(&wanted).unwrap();
-        let functions = "secret() { printf '%s=' \"$2\"; cat; printf '\\0'; }\ndevice() { shift 3; printf '%s\\n\\0' \"$@\"; }\nlevel() { :; }\nkeep_off() { :; }\nproperty() { :; }\n";
+        let functions = "secret() { printf '%s=' \"$2\"; cat; printf '\\0'; }\ndevice() { shift 3; printf '%s\\n\\0' \"$@\"; }\nlevel() { :; }\nonly_levels() { :; }\nkeep_off() { :; }\nproperty() { :; }\n";
         let output = through_bash(&format!("{functions}{}wanted\n", part_of(&script)));
         let lines: Vec<_> = String::from_utf8(output).unwrap().split_terminator('\0').map(str::to_owned).collect();
         for attribute in &wanted.resources[0].attributes {

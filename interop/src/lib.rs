@@ -31,20 +31,24 @@
 #![allow(clippy::expect_used, clippy::panic)]
 #![forbid(unsafe_code)]
 
+mod cib;
 mod esphome;
 mod network;
 mod place;
 mod private;
 mod process;
+mod space;
 
+pub use cib::{cib_facts, empty_cib};
 pub use esphome::{ESPHOME_KEY, ESPHOME_PORT, Firmware};
 pub use network::{free_tcp_port, free_udp_port, wait_for_tcp};
 pub use place::{
-    agent, agents_dir, esphome_bin, fencekit_bin, interop_dir, missing, namespaces, npm_dir, npm_package,
-    python, root, tool, venv_bin, workspace,
+    agent, agents_dir, ansible_bin, esphome_bin, fencekit_bin, interop_dir, missing, namespaces, npm_dir,
+    npm_package, pcs_root, python, root, tool, venv_bin, workspace,
 };
 pub use private::inside;
 pub use process::{Output, Peer, run};
+pub use space::Space;
 
 /// The value of an `Option`, or the end of the test: skipped with a line that says what is missing, or failed when
 /// `FENCEKIT_INTEROP_REQUIRED=1`.

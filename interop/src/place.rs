@@ -62,6 +62,19 @@ pub fn esphome_bin() -> Option<PathBuf> {
     existing(interop_dir().join("esphome/bin/esphome"))
 }
 
+/// A program of Ansible, which has a venv of its own.
+#[must_use]
+pub fn ansible_bin(name: &str) -> Option<PathBuf> {
+    existing(interop_dir().join("ansible/bin").join(name))
+}
+
+/// A Debian release with pcs of this version (`0.10`, `0.12`), to be entered as a root directory.
+#[must_use]
+pub fn pcs_root(version: &str) -> Option<PathBuf> {
+    let root = interop_dir().join(format!("pcs-{version}"));
+    root.join("usr/sbin/pcs").is_file().then_some(root)
+}
+
 /// The directory with `node_modules`.
 #[must_use]
 pub fn npm_dir() -> Option<PathBuf> {

@@ -140,11 +140,20 @@ async fn an_encrypted_session_reads_back_on_itself() {
         (confirmed.before, confirmed.commands, confirmed.looks),
         (Observation::On, 1, 1)
     );
+    // The firmware's words come through a pipe: all before those about another command, on another connection, have come.
+    let other = encrypted(&firmware, "Second Outlet");
+    other
+        .off_confirmed(&Policy::default(), soon(), &())
+        .await
+        .unwrap();
+    let is_mark = |line: &str| line.contains("'Second Outlet' Turning OFF");
+    let _ = firmware.peer.wait_for(Duration::from_secs(20), is_mark);
     let said = firmware.peer.said();
     let connected = said
         .lines()
+        .take_while(|line| !is_mark(line))
         .filter(|line| line.contains("fencekit ") && line.contains("): connected"));
-    assert_eq!(connected.count(), 1, "{said}");
+    assert_eq!(connected.count(), 2, "{said}");
 }
 
 #[tokio::test]

@@ -7,6 +7,9 @@
 
 mod ipmi_common;
 
+use std::time::Duration;
+
+use fencekit::ipmi::discovery::{Search, discover};
 use fencekit::{Error, ExpectedIdentity, FenceDeviceExt, Observation, Policy};
 use fencekit_interop::required;
 
@@ -51,6 +54,13 @@ async fn openipmi_simulator() {
     assert_eq!(bmc.ready().await, Observation::On);
     status_off_on(&bmc, &["auto", "3"]).await;
     wrong_credentials(&bmc, false).await;
+    let search = Search {
+        targets: vec!["127.0.0.1".parse().unwrap()],
+        port: bmc.port,
+        wait: Duration::from_secs(1),
+    };
+    let found = discover(&search, soon()).await.unwrap();
+    assert_eq!(found.len(), 1, "a search finds it: {found:?}");
 
     let error = bmc
         .device(&[("cipher", "17")])

@@ -17,6 +17,8 @@ pub(crate) enum Show {
     Live,
     /// To the terminal only when the command fails.
     OnFailure,
+    /// Nowhere: the caller shows it.
+    Never,
 }
 
 /// What a command said, stdout and stderr as they came.

@@ -6,6 +6,8 @@
 
 mod context;
 mod exec;
+mod header;
+mod install_c;
 mod proc_tree;
 mod report;
 mod setup;
@@ -23,13 +25,20 @@ Tasks of the fencekit project.
 Usage: cargo xtask TASK [OPTIONS]
 
 Tasks:
-  test     set up, then build, check and test everything; prints a table and, last, the totals
-  setup    install what the tests need, and nothing else
-  fuzz     fuzz the parsers: [TARGET] [--seconds N], each target for a minute when left out
-  bench    run the benchmarks, peers beside them: [NAME [ARGUMENTS]], all when left out
+  test       set up, then build, check and test everything; prints a table and, last, the totals
+  setup      install what the tests need, and nothing else
+  fuzz       fuzz the parsers: [TARGET] [--seconds N], each target for a minute when left out
+  header     write include/fencekit.h anew from the code of the C library
+  install-c  build the C library and install it: --prefix DIR [--libdir DIR] [--destdir DIR] [--debug]
+  cluster    a Pacemaker cluster of three nodes to play with, as root; with arguments one of its tasks: list,
+             test [SCENARIO...]
+  soak       run the verification's simulation at length: [--schedules N] [--seed N], a million schedules when left
+             out; --schedules 1 tells the story of one seed
+  bench      run the benchmarks, peers beside them: [NAME [ARGUMENTS]], all when left out
 
 Options of test:
   --only STEP   run this step alone (may be repeated); the set-up is left out unless named
+                without it, what only builds runs beside the tests, on the processor time that they leave
   --list        list the steps
 
 Environment:
@@ -50,8 +59,17 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some((&"test", rest)) => test(rest),
-        Some((&"setup", [])) => task(|context| steps::run(context, &["setup"])),
+        Some((&"setup", [])) => task(|context| steps::run(context, &["setup", "packages"])),
+        // What `test` starts itself.
+        Some((&"lane", [lane, rows])) => task(|context| steps::lane(context, lane, rows)),
         Some((&"fuzz", rest)) => task(|context| steps::fuzz(context, rest)),
+        Some((&"header", [])) => task(header::write),
+        Some((&"install-c", rest)) => match install_c::Options::parse(rest) {
+            Ok(options) => task(|context| install_c::run_task(context, &options)),
+            Err(error) => usage(&error),
+        },
+        Some((&"cluster", rest)) => task(|context| steps::cluster(context, rest)),
+        Some((&"soak", rest)) => task(|context| steps::soak(context, rest)),
         Some((&"bench", rest)) => task(|context| steps::bench(context, rest)),
         Some((name, _)) => usage(&format!("no such task, or options that it does not take: {name}")),
     }

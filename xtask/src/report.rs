@@ -26,10 +26,9 @@ pub(crate) fn total(rows: &[Row]) -> Tally {
     sum
 }
 
-/// The table, what went wrong, and the closing line.
-pub(crate) fn render(rows: &[Row], ci: bool) -> String {
+/// The table, what went wrong, and the closing line. Steps ran beside each other: the whole took `elapsed`.
+pub(crate) fn render(rows: &[Row], elapsed: Duration, ci: bool) -> String {
     let total = total(rows);
-    let elapsed: Duration = rows.iter().map(|row| row.elapsed).sum();
     let mut out = String::from("\nstep              time    passed    failed   skipped\n");
     for row in rows {
         let Tally {
@@ -78,10 +77,12 @@ mod tests {
     fn ends_with_the_sum_of_all_steps() {
         let text = render(
             &[row("format", Tally::PASSED), row("test", Tally::SKIPPED)],
+            Duration::from_secs(2),
             false,
         );
         assert_eq!(text.lines().last(), Some("1 passed, 0 failed, 1 skipped"));
         assert!(text.contains("format           1.5 s         1         0         0\n"));
+        assert!(text.contains("all              2.0 s\n"));
         assert!(text.contains("test: a note\n"));
     }
 

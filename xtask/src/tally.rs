@@ -43,8 +43,6 @@ impl Tally {
     }
 
     /// The last line that gives counts as `3 passed, 1 failed, 2 skipped`, as pytest and our own scripts print it.
-    // The steps that use it arrive with the C library, the Python package and the collection.
-    #[cfg_attr(not(test), allow(dead_code))]
     pub(crate) fn of_closing_line(output: &str) -> Self {
         output
             .lines()

@@ -3,11 +3,10 @@
 //!
 //! `cargo run --release -p fencekit-benches --bin agent [ROUNDS]`
 
-use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fencekit::{Error, Result};
@@ -32,16 +31,17 @@ fn main() -> Result<()> {
     let plugs = runtime.block_on(Plugs::serve())?;
     let mut out = std::io::stdout().lock();
     for measured in commands(&plugs) {
-        let mut runs = Vec::new();
+        let mut times = Vec::new();
         for round in 0..rounds {
             plugs.all_on();
-            runs.push(
+            times.push(
                 measured
                     .once()
                     .map_err(|error| Error::protocol(format!("{}, round {round}: {error}", measured.name)))?,
             );
         }
-        let line = summary(measured.name, runs);
+        plugs.all_on();
+        let line = summary(measured.name, times, measured.peak_memory());
         writeln!(out, "{line}").map_err(|cause| Error::unsupported("stdout").caused_by(cause))?;
     }
     Ok(())
@@ -163,27 +163,17 @@ fn commands(plugs: &Plugs) -> Vec<Measured> {
     commands
 }
 
-/// What one run took.
-struct Took {
-    time: Duration,
-    /// The most memory that it had, in KiB, as far as looking at it every half millisecond shows.
-    memory: u64,
-}
-
 impl Measured {
-    fn once(&self) -> std::result::Result<Took, String> {
+    /// How long one run takes.
+    fn once(&self) -> std::result::Result<Duration, String> {
+        let mut command = Command::new(&self.program);
         let started = Instant::now();
-        let mut child = Command::new(&self.program)
-            .args(&self.arguments)
-            .env_remove("PCMK_service")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+        let mut child = self
+            .quiet(&mut command)
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| error.to_string())?;
-        let mut memory = 0;
         let status = loop {
-            memory = memory.max(peak_memory(&child));
             match child.try_wait().map_err(|error| error.to_string())? {
                 Some(status) => break status,
                 None if started.elapsed() > LIMIT => {
@@ -191,34 +181,44 @@ impl Measured {
                     let _ = child.wait();
                     return Err(format!("still runs after {LIMIT:?}"));
                 }
-                None => std::thread::sleep(Duration::from_micros(500)),
+                None => std::thread::sleep(Duration::from_micros(50)),
             }
         };
         let time = started.elapsed();
-        if !status.success() {
-            return Err(status.to_string());
+        match status.success() {
+            true => Ok(time),
+            false => Err(status.to_string()),
         }
-        Ok(Took { time, memory })
+    }
+
+    /// The most memory that one run has, in KiB, as the kernel counts it; none where there is no time(1).
+    fn peak_memory(&self) -> Option<u64> {
+        let mut command = Command::new(tool("time")?);
+        command.args(["-f", "%M"]).arg(&self.program);
+        let output = self.quiet(&mut command).stderr(Stdio::piped()).output().ok()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        said.lines().next_back()?.trim().parse().ok()
+    }
+
+    fn quiet<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .args(&self.arguments)
+            .env_remove("PCMK_service")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
     }
 }
 
-/// The kernel's high-water mark, which begins anew when a program is started.
-fn peak_memory(child: &Child) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-    let mark = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    mark.and_then(|mark| mark.trim().strip_suffix(" kB")?.trim().parse().ok())
-        .unwrap_or_default()
-}
-
-fn summary(name: &str, mut runs: Vec<Took>) -> serde_json::Value {
-    runs.sort_by_key(|run| run.time);
-    let milliseconds = |run: Option<&Took>| run.map(|run| (run.time.as_secs_f64() * 10_000.0).round() / 10.0);
+fn summary(name: &str, mut times: Vec<Duration>, memory: Option<u64>) -> serde_json::Value {
+    times.sort();
+    let milliseconds =
+        |time: Option<&Duration>| time.map(|time| (time.as_secs_f64() * 10_000.0).round() / 10.0);
     json!({
         "bench": "agent",
         "command": name,
-        "rounds": runs.len(),
-        "median_ms": milliseconds(runs.get(runs.len() / 2)),
-        "worst_ms": milliseconds(runs.last()),
-        "peak_memory_kib": runs.iter().map(|run| run.memory).max(),
+        "rounds": times.len(),
+        "median_ms": milliseconds(times.get(times.len() / 2)),
+        "worst_ms": milliseconds(times.last()),
+        "peak_memory_kib": memory,
     })
 }

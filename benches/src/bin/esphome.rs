@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fencekit::{Deadline, Error, FenceDevice, FenceDeviceExt, Method, Policy, Result, Settings};
+use fencekit_benches::{median, rounded};
 use fencekit_interop::{ESPHOME_KEY, ESPHOME_PORT, Firmware, python, run, workspace};
 use fencekit_sim::esphome::{parse_key, serve_native};
 use fencekit_sim::{Device, Outlet, Running, Spec};
@@ -136,13 +137,4 @@ fn aioesphomeapi(address: SocketAddr, key: Option<&str>, rounds: usize) -> Optio
         return None;
     }
     serde_json::from_str(&output.stdout).ok()
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn rounded(number: f64) -> f64 {
-    (number * 100.0).round() / 100.0
 }

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fencekit::{Deadline, Error, FenceDeviceExt, Method, Policy, Result, Settings};
+use fencekit_benches::{median, rounded};
 use fencekit_interop::{agent, python, run, venv_bin, workspace};
 use fencekit_sim::kasa::{self, Dialect, KlapVersion, Unit};
 use fencekit_sim::{Device, Running, Spec};
@@ -143,7 +144,7 @@ impl Way {
         sim.device.set(0, true, true);
         let mut command = Command::new(python()?);
         command
-            .arg(workspace().join("benches/peers/kasa.py"))
+            .arg(workspace().join("benches/peers/python_kasa.py"))
             .arg(sim.address.port().to_string())
             .args(self.told())
             .args([USER, PASSWORD, &rounds.to_string()]);
@@ -163,6 +164,7 @@ async fn library_times(sim: &Running, rounds: usize) -> Result<Vec<f64>> {
     settings.set("ipport", &sim.address.port().to_string())?;
     settings.set("username", USER)?;
     settings.set("password", PASSWORD)?;
+    settings.set("transport", transport(sim))?;
     let policy = Policy::default();
     let mut times = Vec::with_capacity(rounds);
     for round in 0..=rounds {
@@ -184,8 +186,9 @@ async fn library_times(sim: &Running, rounds: usize) -> Result<Vec<f64>> {
 fn program_times(sim: &Running, rounds: usize) -> Result<Vec<f64>> {
     let program = agent("fence_kasa");
     let options = format!(
-        "action=off\nip=127.0.0.1\nipport={}\nusername={USER}\npassword={PASSWORD}\n",
-        sim.address.port()
+        "action=off\nip=127.0.0.1\nipport={}\nusername={USER}\npassword={PASSWORD}\ntransport={}\n",
+        sim.address.port(),
+        transport(sim)
     );
     let mut times = Vec::with_capacity(rounds);
     for round in 0..=rounds {
@@ -197,6 +200,14 @@ fn program_times(sim: &Running, rounds: usize) -> Result<Vec<f64>> {
         is_off(sim)?;
     }
     Ok(times)
+}
+
+/// The simulated plug does not answer discovery, without which the login over AES is only made where AES is set.
+fn transport(sim: &Running) -> &'static str {
+    match sim.transport {
+        "aes" => "aes",
+        _ => "auto",
+    }
 }
 
 /// A comparison in which somebody did not do the work would be worth nothing.
@@ -242,13 +253,4 @@ fn timed(program: &Path, arguments: &[&str], stdin: &str) -> Result<f64> {
             None => std::thread::sleep(Duration::from_micros(100)),
         }
     }
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn rounded(number: f64) -> f64 {
-    (number * 100.0).round() / 100.0
 }

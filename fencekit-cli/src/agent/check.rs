@@ -1,15 +1,19 @@
 //! `fence_check`: verifies a fenced node, and switches nothing.
 
+mod options;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use fencekit::cluster::Cluster;
-use fencekit::fleet::Supply;
-use fencekit::options::{Kind, OptionSpec};
+use fencekit::cluster::{Cluster, Password};
+use fencekit::fleet::{self, Supply};
 use fencekit::verify::{self, Feed, Heard, HostProber, Network, Plan, Prober, Timing};
-use fencekit::{Deadline, Error, FenceDeviceExt, Method, Policy, Result, Settings};
+use fencekit::{Deadline, Error, FenceDeviceExt, Method, Result, Settings};
 
+use self::options::OF_DEVICE;
+pub(super) use self::options::OPTIONS;
 use super::action::Action;
 use super::given::Given;
 use super::logging;
@@ -18,215 +22,6 @@ use crate::verification::{self, State};
 
 /// Half of what Pacemaker usually grants a monitor.
 const MONITOR: Duration = Duration::from_secs(10);
-
-/// The options, but for those that every agent has.
-pub(super) const OPTIONS: &[OptionSpec] = &[
-    OptionSpec::of(
-        "fence_method",
-        "fence-method",
-        Kind::Choice(&["ipmi", "kasa", "tasmota", "esphome", "http"]),
-        "Method of the device that fences the node",
-    ),
-    OptionSpec::text(
-        "fence_ip",
-        "fence-ip",
-        "IP address or hostname of the device that fences the node",
-    ),
-    OptionSpec::of(
-        "fence_port",
-        "fence-port",
-        Kind::Integer(1, 65535),
-        "TCP/UDP port to use for connection with that device",
-    ),
-    OptionSpec::text("fence_user", "fence-user", "Login name at that device"),
-    OptionSpec::of(
-        "fence_pass",
-        "fence-pass",
-        Kind::Secret,
-        "Login password or passphrase at that device",
-    ),
-    OptionSpec::text(
-        "password_file",
-        "password-file",
-        "File that holds that password, readable by root alone",
-    ),
-    OptionSpec::text(
-        "password_script",
-        "password-script",
-        "Script to run to retrieve that password",
-    ),
-    OptionSpec::text(
-        "fence_plug",
-        "fence-plug",
-        "Outlet of that device that feeds the node",
-    ),
-    OptionSpec::text(
-        "switch_name",
-        "switch-name",
-        "Name of the switch, for method esphome",
-    ),
-    OptionSpec::of(
-        "encryption_key",
-        "encryption-key",
-        Kind::Secret,
-        "Key of the native API, for method esphome",
-    ),
-    OptionSpec::text(
-        "transport",
-        "transport",
-        "Transport, for methods kasa and esphome",
-    ),
-    OptionSpec::text("cipher", "cipher", "Cipher suite, for method ipmi"),
-    OptionSpec::text("privlvl", "privlvl", "Privilege level, for method ipmi"),
-    OptionSpec::of(
-        "hexadecimal_kg",
-        "hexadecimal-kg",
-        Kind::Secret,
-        "BMC key, for method ipmi",
-    ),
-    OptionSpec::text(
-        "status_url",
-        "status-url",
-        "URL whose reply shows the outlet's state, for method http",
-    ),
-    OptionSpec::text(
-        "status_on_regex",
-        "status-on-regex",
-        "Regular expression that matches that reply only while the outlet is on",
-    ),
-    OptionSpec::text(
-        "status_off_regex",
-        "status-off-regex",
-        "Regular expression that matches that reply only while the outlet is off",
-    ),
-    OptionSpec::of(
-        "ssl",
-        "ssl",
-        Kind::Boolean,
-        "Use SSL connection with verifying certificate",
-    )
-    .letter('z'),
-    OptionSpec::of(
-        "ssl_secure",
-        "ssl-secure",
-        Kind::Boolean,
-        "Use SSL connection with verifying certificate",
-    ),
-    OptionSpec::of(
-        "ssl_insecure",
-        "ssl-insecure",
-        Kind::Boolean,
-        "Use SSL connection without verifying certificate",
-    ),
-    OptionSpec::text(
-        "target_mgmt_ip",
-        "target-mgmt-ip",
-        "Address of the node on the management network",
-    ),
-    OptionSpec::text(
-        "target_storage_ip",
-        "target-storage-ip",
-        "Address of the node on the storage network",
-    ),
-    OptionSpec::text(
-        "target_client_ips",
-        "target-client-ips",
-        "Addresses of the node on client networks, with commas between them",
-    ),
-    OptionSpec::text(
-        "target_tcp_ports",
-        "target-tcp-ports",
-        "TCP ports that the node answers on while it is alive, with commas between them",
-    ),
-    OptionSpec::text(
-        "witness_mgmt_ip",
-        "witness-mgmt-ip",
-        "Another host that answers on the management network, or several with commas between them",
-    ),
-    OptionSpec::text(
-        "witness_storage_ip",
-        "witness-storage-ip",
-        "Another host that answers on the storage network, or several with commas between them",
-    ),
-    OptionSpec::text(
-        "witness_client_ips",
-        "witness-client-ips",
-        "Other hosts that answer on the client networks, with commas between them",
-    ),
-    OptionSpec::of(
-        "require_witness",
-        "require-witness",
-        Kind::Boolean,
-        "A network without a witness proves nothing",
-    ),
-    OptionSpec::of(
-        "verify_wait",
-        "verify-wait",
-        Kind::Seconds,
-        "Watch the node for X seconds; any sign of life within them fails the fence",
-    )
-    .or("10"),
-    OptionSpec::of(
-        "off_max_watts",
-        "off-max-watts",
-        Kind::Number,
-        "The device's meter must read at most X watts; needs a metered device",
-    ),
-    OptionSpec::text(
-        "expect_identity",
-        "expect-identity",
-        "MAC, device id, BMC GUID or name that the device must report",
-    ),
-    OptionSpec::text(
-        "config",
-        "config",
-        "Cluster file; the node is named by plug, and everything about it is taken from there",
-    ),
-    OptionSpec::text("plug", "plug", "The node that is verified")
-        .letter('n')
-        .formerly(&["port"]),
-    OptionSpec::of(
-        "login_timeout",
-        "login-timeout",
-        Kind::Seconds,
-        "Wait X seconds for login",
-    )
-    .or("5"),
-    OptionSpec::of(
-        "shell_timeout",
-        "shell-timeout",
-        Kind::Seconds,
-        "Wait X seconds for an answer of the device",
-    )
-    .or("3"),
-];
-
-/// Device options by their names here and at the device.
-const OF_DEVICE: &[(&str, &str)] = &[
-    ("fence_ip", "ip"),
-    ("fence_port", "ipport"),
-    ("fence_user", "username"),
-    ("fence_pass", "password"),
-    ("password_file", "password_file"),
-    ("password_script", "password_script"),
-    ("fence_plug", "plug"),
-    ("switch_name", "switch_name"),
-    ("encryption_key", "encryption_key"),
-    ("transport", "transport"),
-    ("cipher", "cipher"),
-    ("privlvl", "privlvl"),
-    ("hexadecimal_kg", "hexadecimal_kg"),
-    ("status_url", "status_url"),
-    ("status_on_regex", "status_on_regex"),
-    ("status_off_regex", "status_off_regex"),
-    ("ssl", "ssl"),
-    ("ssl_secure", "ssl_secure"),
-    ("ssl_insecure", "ssl_insecure"),
-    ("off_max_watts", "off_max_watts"),
-    ("expect_identity", "expect_identity"),
-    ("login_timeout", "login_timeout"),
-    ("shell_timeout", "shell_timeout"),
-];
 
 /// Whom to verify, and with what.
 #[derive(Debug)]
@@ -248,46 +43,37 @@ impl Check {
         Self::from_options(given).map(Some)
     }
 
-    fn from_file(given: &Given) -> Result<Option<Self>> {
-        let path = given.text("config").unwrap_or_default();
-        let elsewhere = OPTIONS
+    /// Whether the options can be used. Reads no password that a program would have to fetch.
+    ///
+    /// # Errors
+    /// As [`configure`](Self::configure).
+    pub(super) fn validate(given: &Given) -> Result<()> {
+        if given.text("config").is_none() {
+            let mut settings = device_settings(given)?;
+            super::leave_script_out(&mut settings)?;
+            return Self::with_settings(given, settings).map(drop);
+        }
+        let cluster = cluster_file(given)?;
+        let Some(name) = node_name(&cluster, given.text("plug"), given.node())? else {
+            return Ok(());
+        };
+        let node = cluster.node(name)?;
+        // What a program's password belongs to was checked with the file.
+        node.devices
             .iter()
-            .filter(|spec| {
-                ![
-                    "config",
-                    "plug",
-                    "verify_wait",
-                    "require_witness",
-                    "login_timeout",
-                    "shell_timeout",
-                ]
-                .contains(&spec.name)
-            })
-            .find(|spec| given.is_given(spec.name));
-        if let Some(spec) = elsewhere {
-            return Err(Error::config(
-                spec.name,
-                "contradicts config, which names the node's devices and addresses",
-                "leave one of the two out",
-            ));
-        }
-        let cluster = Cluster::load(Path::new(path))?;
-        for warning in &cluster.warnings {
-            log::warn!("{warning}");
-        }
-        let known = |name: &&str| cluster.nodes.iter().any(|node| node.name == *name);
-        let named = [given.text("plug"), given.node()];
-        let Some(name) = named
-            .into_iter()
-            .flatten()
-            .find(known)
-            .or(named.into_iter().flatten().next())
-        else {
+            .chain(&node.fallback)
+            .filter(|entry| !matches!(entry.password, Password::Script(_)))
+            .try_for_each(|entry| entry.supply(name).map(drop))
+    }
+
+    fn from_file(given: &Given) -> Result<Option<Self>> {
+        let cluster = cluster_file(given)?;
+        let Some(name) = node_name(&cluster, given.text("plug"), given.node())? else {
             return Ok(None);
         };
         let node = cluster.node(name)?;
         let supplies = node.supplies()?;
-        let mut plan = cluster.plan(node, &supplies, verification::host().as_deref());
+        let mut plan = cluster.plan(node, &supplies, fencekit::operate::host().as_deref());
         if given.is_given("verify_wait") {
             plan.timing.wait = given.seconds("verify_wait");
         }
@@ -296,38 +82,21 @@ impl Check {
     }
 
     fn from_options(given: &Given) -> Result<Self> {
-        let Some(method) = given.text("fence_method") else {
-            return Err(Error::config(
-                "fence_method",
-                "is missing",
-                "name the method of the device that fences the node, or a cluster file by config",
-            ));
-        };
-        let mut settings = Settings::new(method.trim().parse::<Method>()?);
-        for (name, at_device) in OF_DEVICE {
-            // Defaults are the device's own.
-            if let Some(value) = given.text(name).filter(|_| given.is_given(name)) {
-                settings
-                    .set(at_device, value)
-                    .map_err(|error| called(error, name))?;
-            }
-        }
+        Self::with_settings(given, device_settings(given)?)
+    }
+
+    fn with_settings(given: &Given, mut settings: Settings) -> Result<Self> {
         settings.load_password()?;
         logging::hide(settings.secret("password"));
-        let device = settings.method().device(&settings).map_err(renamed)?;
-        let policy = Policy::from_settings(&settings)?;
+        let supply = Supply::from_settings(&settings).map_err(renamed)?;
         let address = given.text("fence_ip").and_then(|text| text.trim().parse().ok());
-        let feed = Feed {
-            off_max_watts: policy.off_max_watts,
-            ..Feed::of(device.label(), address)
-        };
         let plan = Plan {
             node: given
                 .node()
                 .or(given.text("plug"))
                 .unwrap_or("the node")
                 .to_owned(),
-            devices: vec![feed],
+            devices: vec![Feed::of(&supply, address)],
             networks: networks(given)?,
             require_witness: given.boolean("require_witness"),
             timing: Timing {
@@ -337,7 +106,7 @@ impl Check {
         };
         Ok(Self {
             plan,
-            supplies: vec![Supply { device, policy }],
+            supplies: vec![supply],
         })
     }
 
@@ -350,8 +119,7 @@ impl Check {
             Action::Off | Action::Reboot => self.verify().await,
             Action::Status => self.status().await,
             Action::Monitor => self.monitor().await,
-            Action::On => Ok(Outcome::Done("Success: nothing to verify".to_owned())),
-            Action::List | Action::ListStatus | Action::Metadata | Action::ValidateAll => {
+            Action::On | Action::List | Action::ListStatus | Action::Metadata | Action::ValidateAll => {
                 Ok(Outcome::Done(String::new()))
             }
         }
@@ -375,24 +143,36 @@ impl Check {
         let report = verify::survey(&self.plan, &self.supplies, &HostProber::new()).await?;
         super::print(&verification::status_text(&self.plan, &report))
             .map_err(|cause| Error::unsupported("stdout cannot be written").caused_by(cause))?;
-        match verification::state(&report) {
+        match verification::state(&self.plan, &report) {
             State::On => Ok(Outcome::Done("Status: ON".to_owned())),
             State::Off => Ok(Outcome::StatusOff),
             State::Unknown => Err(Error::protocol("the state of the power cannot be told").into()),
         }
     }
 
-    /// Whether the verification could be done: each device answers, and there is something to probe. The node itself
-    /// may well be off.
-    async fn monitor(&self) -> Result<Outcome, Failure> {
+    /// Whether all devices of a level answer; where none does, the first failure.
+    async fn answers(&self) -> Result<(), Failure> {
         let deadline = Deadline::after(MONITOR);
-        for supply in &self.supplies {
-            supply
-                .device
-                .status(&supply.policy, deadline)
-                .await
-                .map_err(|error| super::switching::failed(supply.device.as_ref(), error))?;
+        let all: Vec<&Supply> = self.supplies.iter().collect();
+        let looks = fleet::each(&all, |_, supply| supply.device.status(&supply.policy, deadline)).await;
+        let mut failed = BTreeMap::new();
+        for (supply, look) in all.iter().zip(looks) {
+            let failure = look
+                .err()
+                .map(|error| super::switching::failed(supply.device.as_ref(), error));
+            let of_level = failed.entry(supply.level).or_insert(None);
+            *of_level = of_level.take().or(failure);
         }
+        if failed.values().any(Option::is_none) {
+            return Ok(());
+        }
+        failed.into_values().flatten().next().map_or(Ok(()), Err)
+    }
+
+    /// Whether the verification could be done: each device of a level answers, and there is something to probe. The node
+    /// itself may well be off.
+    async fn monitor(&self) -> Result<Outcome, Failure> {
+        self.answers().await?;
         if self.plan.networks.is_empty() {
             return Err(no_address().into());
         }
@@ -407,6 +187,75 @@ impl Check {
             }
         }
         Ok(Outcome::Done(String::new()))
+    }
+}
+
+/// The cluster file, which alone says everything about the node.
+fn cluster_file(given: &Given) -> Result<Cluster> {
+    let path = given.text("config").unwrap_or_default();
+    let elsewhere = OPTIONS
+        .iter()
+        .filter(|spec| {
+            ![
+                "config",
+                "plug",
+                "verify_wait",
+                "require_witness",
+                "login_timeout",
+                "shell_timeout",
+            ]
+            .contains(&spec.name)
+        })
+        .find(|spec| given.is_given(spec.name));
+    if let Some(spec) = elsewhere {
+        return Err(Error::config(
+            spec.name,
+            "contradicts config, which names the node's devices and addresses",
+            "leave one of the two out",
+        ));
+    }
+    let cluster = Cluster::load(Path::new(path))?;
+    for warning in &cluster.warnings {
+        log::warn!("{warning}");
+    }
+    Ok(cluster)
+}
+
+/// The options of the device that fences the node, without a password that has to be fetched.
+fn device_settings(given: &Given) -> Result<Settings> {
+    let Some(method) = given.text("fence_method") else {
+        return Err(Error::config(
+            "fence_method",
+            "is missing",
+            "name the method of the device that fences the node, or a cluster file by config",
+        ));
+    };
+    let mut settings = Settings::new(method.trim().parse::<Method>()?);
+    for (name, at_device) in OF_DEVICE {
+        // Defaults are the device's own.
+        if let Some(value) = given.text(name).filter(|_| given.is_given(name)) {
+            settings
+                .set(at_device, value)
+                .map_err(|error| called(error, name))?;
+        }
+    }
+    Ok(settings)
+}
+
+/// Which of the two names is meant: the one that the file knows, since `port` may be an outlet of the fence device.
+///
+/// # Errors
+/// [`Error::Config`] when they are two nodes of the file: the verdict would be about the wrong one.
+fn node_name<'n>(cluster: &Cluster, plug: Option<&'n str>, node: Option<&'n str>) -> Result<Option<&'n str>> {
+    let known = |name: &&str| cluster.nodes.iter().any(|node| node.name == *name);
+    match (plug.filter(known), node.filter(known)) {
+        (Some(plug), Some(node)) if plug != node => Err(Error::config(
+            "plug",
+            format!("names {plug}, and the cluster asks about {node} (nodename); nothing was verified"),
+            format!("leave plug out, or write plug={node}"),
+        )),
+        (Some(known), _) | (None, Some(known)) => Ok(Some(known)),
+        (None, None) => Ok(plug.or(node)),
     }
 }
 

@@ -9,7 +9,7 @@ use lexopt::Arg;
 
 use super::action::Action;
 use super::given::Given;
-use super::nearest;
+use super::nearest::nearest;
 
 /// Puts what `args` say into `given`; true when a secret stood among them.
 ///
@@ -18,14 +18,22 @@ use super::nearest;
 pub(crate) fn parse(given: &mut Given, args: Vec<OsString>) -> Result<bool> {
     let mut parser = lexopt::Parser::from_args(args);
     let mut secret_shown = false;
+    let mut strays = 0;
     while let Some(arg) = parser.next().map_err(|cause| unusable(&cause))? {
         let (spec, shown) = match arg {
             Arg::Value(stray) => {
                 let stray = stray.to_string_lossy();
-                given.note(format!("ignoring the argument '{stray}'"));
+                strays += 1;
                 if Action::parse(&stray).is_ok() {
+                    given.note(format!("ignoring the argument '{stray}'"));
                     given.note_stray_action(&stray);
+                    continue;
                 }
+                // Not by its text: it may be the rest of a password with a space in it.
+                given.note(format!(
+                    "ignoring argument number {strays} of those that belong to no option; \
+                     quote a value that has spaces in it"
+                ));
                 continue;
             }
             Arg::Long("nodename") => {
@@ -37,7 +45,7 @@ pub(crate) fn parse(given: &mut Given, args: Vec<OsString>) -> Result<bool> {
             Arg::Short(letter) => (short(given, letter)?, format!("-{letter}")),
         };
         if !takes_value(&spec) {
-            switch_on(given, &spec, &mut parser, shown.starts_with("--"))?;
+            switch_on(given, &spec, &mut parser, &shown)?;
             continue;
         }
         let value = parser.value().map_err(|_| {
@@ -47,7 +55,7 @@ pub(crate) fn parse(given: &mut Given, args: Vec<OsString>) -> Result<bool> {
                 format!("write --{}=VALUE", spec.long),
             )
         })?;
-        given.put(&spec, false, text(&spec, &value)?);
+        given.put(&spec, is_of_old(&spec, &shown), text(&spec, &value)?);
         secret_shown |= spec.kind == Kind::Secret;
     }
     Ok(secret_shown)
@@ -58,15 +66,27 @@ pub(crate) fn takes_value(spec: &OptionSpec) -> bool {
     spec.kind != Kind::Boolean
 }
 
-fn switch_on(given: &mut Given, spec: &OptionSpec, parser: &mut lexopt::Parser, is_long: bool) -> Result<()> {
+fn switch_on(given: &mut Given, spec: &OptionSpec, parser: &mut lexopt::Parser, shown: &str) -> Result<()> {
     // `--ssl=no` is no getopt, but says what it means.
-    let attached = if is_long { parser.optional_value() } else { None };
+    let attached = if shown.starts_with("--") {
+        parser.optional_value()
+    } else {
+        None
+    };
+    let by_old_name = is_of_old(spec, shown);
     match attached {
-        Some(value) => given.put(spec, false, text(spec, &value)?),
+        Some(value) => given.put(spec, by_old_name, text(spec, &value)?),
         None if spec.name == "verbose" => given.louder(),
-        None => given.put(spec, false, "1"),
+        None => given.put(spec, by_old_name, "1"),
     }
     Ok(())
+}
+
+/// Whether the option was written by a name of old; its letter and the beginning of its name are of today.
+fn is_of_old(spec: &OptionSpec, shown: &str) -> bool {
+    shown
+        .strip_prefix("--")
+        .is_some_and(|name| name != spec.long && spec.was_called(name))
 }
 
 fn text<'v>(spec: &OptionSpec, value: &'v OsStr) -> Result<&'v str> {
@@ -183,11 +203,46 @@ mod tests {
         );
         assert!(given.boolean("missing_as_off"));
         let mut given = given;
-        assert_eq!(given.take_notes(), ["ignoring the argument 'stray'"]);
+        let notes = given.take_notes();
+        assert!(
+            notes.len() == 1 && notes[0].contains("argument number 1"),
+            "{notes:?}"
+        );
         assert!(
             !parsed(&["--missing-as-off=no"])
                 .unwrap()
                 .boolean("missing_as_off")
+        );
+    }
+
+    #[test]
+    fn an_argument_that_belongs_to_no_option_is_not_repeated() {
+        let mut given = parsed(&["-p", "open", "sesame", "-o", "status", "again"]).unwrap();
+        let notes = given.take_notes();
+        assert_eq!(notes.len(), 2);
+        assert!(notes[0].contains("argument number 1 ") && notes[1].contains("argument number 2 "));
+        assert!(!notes.concat().contains("sesame"), "{notes:?}");
+    }
+
+    /// As on stdin: Pacemaker's `port` never replaces the user's `plug`.
+    #[test]
+    fn a_name_of_old_never_replaces_the_name_of_today() {
+        for args in [
+            &["-n", "2", "--port", "7"][..],
+            &["--port", "7", "-n", "2"],
+            &["--plug=2", "--port=7"],
+            &["--port=7", "--plug=2"],
+        ] {
+            assert_eq!(parsed(args).unwrap().text("plug"), Some("2"), "{args:?}");
+        }
+        assert_eq!(parsed(&["--port", "7"]).unwrap().text("plug"), Some("7"));
+        assert_eq!(
+            parsed(&["--port", "7", "--port", "8"]).unwrap().text("plug"),
+            Some("8")
+        );
+        assert_eq!(
+            parsed(&["-n", "7", "--plug", "8"]).unwrap().text("plug"),
+            Some("8")
         );
     }
 

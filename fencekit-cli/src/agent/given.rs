@@ -6,7 +6,7 @@ use std::time::Duration;
 use fencekit::options::{Kind, OptionSpec, parse_boolean, parse_seconds};
 use fencekit::{Error, Method, Result, Secret, Settings};
 
-use super::nearest;
+use super::nearest::nearest;
 use super::table::Agent;
 
 /// Keys that belong to Pacemaker or pcs: no reason for a warning.

@@ -1,19 +1,27 @@
 //! `fencekit install-agents`: one link for each agent, where Pacemaker looks for them.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use super::table::AGENTS;
 
 /// Where Pacemaker looks.
 pub(crate) const DEFAULT_DIR: &str = "/usr/sbin";
 
+/// One agent's link.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) agent: &'static str,
+    pub(crate) path: PathBuf,
+    /// What became of it, or why it could not be made.
+    pub(crate) outcome: Result<Linked, String>,
+}
+
 /// What became of one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Linked {
+pub(crate) enum Linked {
     /// It was made.
     New,
     /// It pointed to another copy of this program and points here now.
@@ -22,41 +30,21 @@ enum Linked {
     Kept,
 }
 
-/// Makes the links in `dir`. Overwrites nothing that is not a link to a `fencekit`: exit 1 then, with the other links
+/// Makes the links to `program` in `dir`. Overwrites nothing that is not a link to a `fencekit`; the other links are
 /// made all the same.
-pub(crate) fn run(dir: &Path) -> ExitCode {
-    let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(cause) => {
-            let _ = writeln!(
-                io::stderr(),
-                "fencekit: cannot tell where this program is: {cause}"
-            );
-            return ExitCode::FAILURE;
-        }
-    };
-    let mut code = ExitCode::SUCCESS;
-    for agent in AGENTS {
-        let path = dir.join(agent.name);
-        let told = match link(&path, &program) {
-            Ok(linked) => {
-                let how = match linked {
-                    Linked::New => "linked to",
-                    Linked::Renewed => "now linked to",
-                    Linked::Kept => "was linked already to",
-                };
-                writeln!(io::stdout(), "{}: {how} {}", path.display(), program.display())
+pub(crate) fn all(dir: &Path, program: &Path) -> Vec<Link> {
+    AGENTS
+        .iter()
+        .map(|agent| {
+            let path = dir.join(agent.name);
+            let outcome = link(&path, program);
+            Link {
+                agent: agent.name,
+                path,
+                outcome,
             }
-            Err(problem) => {
-                code = ExitCode::FAILURE;
-                writeln!(io::stderr(), "fencekit: {}: {problem}", path.display())
-            }
-        };
-        if told.is_err() {
-            code = ExitCode::FAILURE;
-        }
-    }
-    code
+        })
+        .collect()
 }
 
 fn link(path: &Path, program: &Path) -> Result<Linked, String> {

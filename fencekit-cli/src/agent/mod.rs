@@ -11,6 +11,7 @@ mod help;
 pub(crate) mod install;
 pub(crate) mod logging;
 mod metadata;
+mod nearest;
 mod stdin;
 mod switching;
 mod syslog;
@@ -157,17 +158,22 @@ fn act_on_node(given: &Given, action: Action) -> Result<Outcome, Failure> {
     if matches!(action, Action::List | Action::ListStatus) {
         return Err(Error::unsupported("fence_check has no outlets to list").into());
     }
+    if action == Action::On {
+        // It reads no password and no file: a level whose node was fenced powers on whatever became of them.
+        return Ok(Outcome::Done("Success: nothing to verify".to_owned()));
+    }
+    if action == Action::ValidateAll {
+        check::Check::validate(given)?;
+        return Ok(Outcome::Done(String::new()));
+    }
     let check = check::Check::configure(given)?;
     let Some(check) = check else {
         // Without a node there is nothing to ask; the cluster file itself was read.
         return match action {
-            Action::Monitor | Action::ValidateAll | Action::On => Ok(Outcome::Done(String::new())),
+            Action::Monitor => Ok(Outcome::Done(String::new())),
             _ => Err(Error::config("plug", "is missing", "name the node to be verified").into()),
         };
     };
-    if action == Action::ValidateAll {
-        return Ok(Outcome::Done(String::new()));
-    }
     let delay = given.seconds("delay");
     if action.is_fencing() && !delay.is_zero() {
         log::info!("waiting {} s before verifying (delay)", delay.as_secs_f64());
@@ -180,14 +186,13 @@ fn act_on_device(given: &Given, method: Method, action: Action, from: &Source) -
     let timing = Timing::of(action, given, std::env::var_os("PCMK_service").as_deref())?;
     let mut settings = given.settings(method)?;
     if action == Action::ValidateAll {
-        // Programs that fetch passwords may need the network.
-        settings.unset("password_script");
+        leave_script_out(&mut settings)?;
         load_password(&mut settings, from)?;
         Devices::configure(given, method, timing, settings)?;
         return Ok(Outcome::Done(String::new()));
     }
     // Once before the password is fetched: wrong options are told at once.
-    Devices::configure(given, method, timing, settings.clone())?;
+    Devices::configure(given, method, timing, with_password_to_come(&settings)?)?;
     load_password(&mut settings, from)?;
     logging::hide(settings.secret("password"));
     let devices = Devices::configure(given, method, timing, settings)?;
@@ -197,6 +202,29 @@ fn act_on_device(given: &Given, method: Method, action: Action, from: &Source) -
         std::thread::sleep(delay);
     }
     run_to_end(devices.act(action))
+}
+
+/// Stands for a password that was not fetched yet, where a device cannot be built without one; nobody is sent it.
+const TO_COME: &str = "to come";
+
+/// The options as they will be once the password is fetched, as far as they can be checked before.
+fn with_password_to_come(settings: &Settings) -> Result<Settings> {
+    let mut settings = settings.clone();
+    let is_to_come = |name| settings.text(name).is_some();
+    if is_to_come("password_script") || is_to_come("password_file") {
+        settings.set("password", TO_COME)?;
+    }
+    Ok(settings)
+}
+
+/// For validate-all: a program that fetches a password is not run, since it may need the network.
+fn leave_script_out(settings: &mut Settings) -> Result<()> {
+    if settings.text("password_script").is_none() {
+        return Ok(());
+    }
+    settings.unset("password_script");
+    settings.unset("password_file");
+    settings.set("password", TO_COME)
 }
 
 /// Fetches the password; `password_file=-` is stdin, where that is free.
@@ -237,19 +265,4 @@ fn print(text: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")?;
     stdout.flush()
-}
-
-/// The name that is most like `name`, when one is much like it.
-fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let name = name.to_ascii_lowercase().replace('_', "-");
-    known
-        .map(|other| {
-            (
-                strsim::damerau_levenshtein(&name, &other.replace('_', "-")),
-                other,
-            )
-        })
-        .filter(|(distance, other)| *distance <= 1 + other.len() / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, other)| other)
 }

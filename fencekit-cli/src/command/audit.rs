@@ -13,7 +13,6 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use crate::agent::logging::utc;
-use crate::verification;
 
 /// Where records go unless told otherwise.
 pub(super) const PATH: &str = "/var/log/fencekit/audit.jsonl";
@@ -30,7 +29,7 @@ impl Audit {
     pub(super) fn begin(action: &str, node: &str) -> Self {
         let fields = json!({
             "time": utc(SystemTime::now()),
-            "host": verification::host(),
+            "host": fencekit::operate::host(),
             "uid": rustix::process::getuid().as_raw(),
             "user": std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).ok(),
             "version": env!("CARGO_PKG_VERSION"),

@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fencekit::fleet::{self, Supply};
-use fencekit::verify::{self, Heard, HostProber, Prober, Report};
-use fencekit::{Deadline, Error, FenceDeviceExt, PowerState, Result};
+use fencekit::operate::Subject;
+use fencekit::verify::{self, Heard, HostProber, Prober, Report, Verdict};
+use fencekit::{Deadline, Error, FenceDeviceExt, Level, PowerState, Result};
 use serde_json::json;
 
 use super::audit::{self, Audit};
 use super::drills::{self, Drill, Outlet};
 use super::power;
 use super::progress::Progress;
-use super::verify::Subject;
+use super::verify as verify_command;
 use super::{Common, DONE, FAILED, output};
 use crate::agent::logging::{clean, utc};
 use crate::verification::{self, Reach};
@@ -41,7 +42,7 @@ pub(super) struct Options {
     /// How long each switch may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = super::seconds)]
     timeout: Duration,
-    /// Where proofs are kept
+    /// Where the findings of drills are kept
     #[arg(long, value_name = "FILE", default_value = drills::PATH)]
     state: PathBuf,
     /// Where the record of this is appended, one line of JSON
@@ -51,7 +52,7 @@ pub(super) struct Options {
 
 pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
     let cluster = common.cluster()?;
-    let subject = Subject::of(&cluster, &options.node, None)?;
+    let subject = Subject::of(&cluster, &options.node)?;
     // Before the power is cut: a proof that cannot be kept would have to be made again.
     drills::load(&options.state).map_err(|cause| {
         let problem = format!("{} cannot be read: {cause}", options.state.display());
@@ -59,7 +60,7 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
     })?;
     confirm(&subject.node.name, options.yes_cut_power_of.as_deref())?;
     let audit = Audit::begin("drill", &subject.node.name);
-    power::announce(common, "drill", subject.node, &subject.supplies);
+    power::announce(common, "drill", &subject);
     let outcome = super::block_on(drill(&subject, options))?;
     let Some(outcome) = outcome else {
         log::error!(
@@ -69,22 +70,39 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
         audit.end(&options.audit, json!({"interrupted": true}));
         return Ok(FAILED);
     };
-    let proven = outcome.as_ref().is_ok_and(|drill| drill.back_after_ms.is_some());
     let record = match &outcome {
-        Ok(drill) => json!({"drill": drill}),
+        Ok(drill) => match disproof(drill) {
+            Some(error) => json!({"error": error.to_string(), "drill": drill}),
+            None => json!({"drill": drill}),
+        },
         Err(error) => json!({"error": error.to_string()}),
     };
     audit.end(&options.audit, record);
     let drill = outcome?;
+    // What was disproven replaces an older proof: nobody may go on relying on that.
     let kept = drills::keep(&options.state, &subject.node.name, drill.clone());
     if let Err(cause) = &kept {
         log::error!(
-            "the proof could not be kept: {}: {cause}",
+            "what the drill found could not be kept: {}: {cause}",
             options.state.display()
         );
     }
+    if let Some(error) = disproof(&drill) {
+        return Err(error);
+    }
     tell(common, &subject.node.name, &drill);
-    Ok(if proven && kept.is_ok() { DONE } else { FAILED })
+    let is_back = drill.back_after_ms.is_some();
+    Ok(if is_back && kept.is_ok() { DONE } else { FAILED })
+}
+
+/// The error of a drill that found the node alive although its outlets were off.
+fn disproof(drill: &Drill) -> Option<Error> {
+    let failure = drill.failure.as_ref()?;
+    Some(Error::NotConfirmed {
+        wanted: "off".to_owned(),
+        detail: failure.clone(),
+        source: None,
+    })
 }
 
 /// Nobody cuts a node's power by a slip of the history.
@@ -125,12 +143,7 @@ async fn drill(subject: &Subject<'_>, options: &Options) -> Result<Drill> {
     let cut = cut_and_watch(subject, options, &prober).await;
     let watts_off = meters(&subject.supplies).await;
     // Whatever was found: the node gets its power back.
-    let on = power::take(
-        &subject.supplies,
-        PowerState::On,
-        Deadline::after(options.timeout),
-    )
-    .await;
+    let on = power::take_first(subject, PowerState::On, Deadline::after(options.timeout)).await;
     let on_since = Instant::now();
     if !on.is_confirmed() {
         log::error!(
@@ -138,16 +151,21 @@ async fn drill(subject: &Subject<'_>, options: &Options) -> Result<Drill> {
             subject.node.name
         );
     }
-    let silent_after = cut?;
-    let back_after = came_back(subject, options.patience, on_since).await;
+    let (silent_after, failure) = match cut? {
+        Found::Dead(silent_after) => (Some(silent_after), None),
+        Found::Alive(failure) => (None, Some(failure)),
+    };
+    // A node that never went is not waited for.
+    let back_after = match silent_after {
+        Some(_) => came_back(subject, options.patience, on_since).await,
+        None => None,
+    };
     let now = SystemTime::now();
     Ok(Drill {
         time: utc(now),
         epoch: now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
-        host: verification::host(),
-        outlets: subject
-            .supplies
-            .iter()
+        host: fencekit::operate::host(),
+        outlets: first(&subject.supplies)
             .zip(watts_on.into_iter().zip(watts_off))
             .map(|(supply, (watts_on, watts_off))| Outlet {
                 device: supply.device.label().to_string(),
@@ -155,7 +173,8 @@ async fn drill(subject: &Subject<'_>, options: &Options) -> Result<Drill> {
                 watts_off,
             })
             .collect(),
-        silent_after_ms: millis(silent_after),
+        failure,
+        silent_after_ms: silent_after.map(millis),
         back_after_ms: back_after.map(millis),
     })
 }
@@ -187,9 +206,14 @@ fn must_be_alive(subject: &Subject<'_>, before: &Report) -> Result<()> {
     Ok(())
 }
 
+/// The devices that the drill is of: the fallback is not switched.
+fn first(supplies: &[Supply]) -> impl Iterator<Item = &Supply> {
+    supplies.iter().filter(|supply| supply.level == Level::First)
+}
+
 /// What each device's meter reads, where it has one.
 async fn meters(supplies: &[Supply]) -> Vec<Option<f64>> {
-    let all: Vec<&Supply> = supplies.iter().collect();
+    let all: Vec<&Supply> = first(supplies).collect();
     fleet::each(&all, |_, supply| async move {
         let deadline = Deadline::after(METER);
         match supply.device.power_reading(&supply.policy, deadline).await {
@@ -203,14 +227,18 @@ async fn meters(supplies: &[Supply]) -> Vec<Option<f64>> {
     .await
 }
 
-/// Off, then the time until the node fell silent, then the proof of it.
-async fn cut_and_watch(subject: &Subject<'_>, options: &Options, prober: &HostProber) -> Result<Duration> {
-    let off = power::take(
-        &subject.supplies,
-        PowerState::Off,
-        Deadline::after(options.timeout),
-    )
-    .await;
+/// What was found of a node whose outlets are off.
+enum Found {
+    /// It is proven dead, and gave its last answer so long after.
+    Dead(Duration),
+    /// It lives on; what showed it.
+    Alive(String),
+}
+
+/// Off, then the time until the node fell silent, then the proof of it. What shows neither that it is dead nor that
+/// it lives is an error: it says nothing about the wiring.
+async fn cut_and_watch(subject: &Subject<'_>, options: &Options, prober: &HostProber) -> Result<Found> {
+    let off = power::take_first(subject, PowerState::Off, Deadline::after(options.timeout)).await;
     if !off.is_confirmed() {
         return Err(Error::NotConfirmed {
             wanted: "off".to_owned(),
@@ -229,22 +257,23 @@ async fn cut_and_watch(subject: &Subject<'_>, options: &Options, prober: &HostPr
             quiet += 1;
         }
         if last_answer > options.silent_within {
-            return Err(Error::unsupported(format!(
+            return Ok(Found::Alive(format!(
                 "{} still answers {} s after its outlets went off: they feed something else, or it has a battery",
                 subject.node.name,
                 last_answer.as_secs()
             )));
         }
     }
-    let report = subject.verify().await?;
-    if report.is_confirmed_off() {
-        return Ok(last_answer);
+    let report = verify_command::watch(subject).await?;
+    match report.verdict {
+        Verdict::ConfirmedOff => Ok(Found::Dead(last_answer)),
+        Verdict::StillAlive => Ok(Found::Alive(report.line())),
+        Verdict::Inconclusive => Err(Error::NotConfirmed {
+            wanted: "off".to_owned(),
+            detail: report.line(),
+            source: None,
+        }),
     }
-    Err(Error::NotConfirmed {
-        wanted: "off".to_owned(),
-        detail: report.line(),
-        source: None,
-    })
 }
 
 /// One round: whether any address answered.
@@ -289,7 +318,7 @@ fn tell(common: &Common, node: &str, drill: &Drill) {
     let seconds = |milliseconds| format!("{:.1} s", verification::seconds(milliseconds));
     output::line(&clean(&format!(
         "{node}: silent {} after its power was cut, proven dead by the verification",
-        seconds(drill.silent_after_ms)
+        seconds(drill.silent_after_ms.unwrap_or_default())
     )));
     for outlet in &drill.outlets {
         let draw = match (outlet.watts_on, outlet.watts_off) {

@@ -1,68 +1,11 @@
-//! What drills have proven: which outlets feed which node, when, and how long it took.
-//!
-//! One JSON object by node. A drill replaces the node's record; the file is written whole and renamed, so that it is
-//! never half.
+//! Keeps what drills have found. The file is written whole and renamed, so that it is never half.
 
-use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
-
-/// Where records are kept unless told otherwise.
-pub(super) const PATH: &str = "/var/lib/fencekit/drills.json";
-
-/// One device of a node that was drilled.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Outlet {
-    /// The device's label, with its outlet.
-    pub(super) device: String,
-    /// What it drew before, in watts, where it has a meter.
-    pub(super) watts_on: Option<f64>,
-    /// What it drew while it was off.
-    pub(super) watts_off: Option<f64>,
-}
-
-/// A drill that proved its node's wiring.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Drill {
-    /// When, in UTC.
-    pub(super) time: String,
-    /// The same in seconds since 1970, for its age.
-    pub(super) epoch: u64,
-    /// From where.
-    pub(super) host: Option<String>,
-    /// The outlets that together feed the node.
-    pub(super) outlets: Vec<Outlet>,
-    /// From the confirmed off to the last answer, in milliseconds.
-    pub(super) silent_after_ms: u64,
-    /// From the confirmed on to the first answer, in milliseconds; `None` when it did not come back in time.
-    pub(super) back_after_ms: Option<u64>,
-}
-
-impl Drill {
-    /// How long ago it was.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "for the preflight, which warns of old drills")
-    )]
-    pub(super) fn age(&self) -> Duration {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        now.saturating_sub(Duration::from_secs(self.epoch))
-    }
-}
-
-/// Every node's drill. A file that is not there holds none.
-pub(super) fn load(path: &Path) -> io::Result<BTreeMap<String, Drill>> {
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
-        Err(cause) => Err(cause),
-    }
-}
+pub(super) use fencekit::drills::{Drill, Outlet, PATH, load};
 
 /// Keeps a node's drill.
 pub(super) fn keep(path: &Path, node: &str, drill: Drill) -> io::Result<()> {
@@ -88,6 +31,8 @@ pub(super) fn keep(path: &Path, node: &str, drill: Drill) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
     use super::*;
 
     fn drill(back_after_ms: Option<u64>) -> Drill {
@@ -101,7 +46,8 @@ mod tests {
                 watts_on: Some(61.5),
                 watts_off: Some(0.0),
             }],
-            silent_after_ms: 120,
+            failure: None,
+            silent_after_ms: Some(120),
             back_after_ms,
         }
     }
@@ -114,6 +60,8 @@ mod tests {
         keep(&path, "storage-a", drill(None)).unwrap();
         keep(&path, "storage-b", drill(None)).unwrap();
         keep(&path, "storage-b", drill(Some(40_000))).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("failure"), "{text}");
         let drills = load(&path).unwrap();
         assert_eq!(drills.len(), 2);
         assert_eq!(drills["storage-b"], drill(Some(40_000)));

@@ -1,210 +1,189 @@
 //! `fencekit generate`: configuration for others, from the cluster file.
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use fencekit::cluster::Cluster;
-use fencekit::generate;
-use fencekit::stonith::{self, Configuration};
-use fencekit::{Error, Result, Secret};
+use fencekit::generate::{self, File, Generated, Kind};
+use fencekit::{Error, Result};
 use serde_json::json;
 
+use super::plain_file::plain_file;
 use super::{Common, DONE, output};
+
+/// A file that its owner alone may read.
+const PRIVATE: u32 = 0o600;
+/// The same for a program.
+const PRIVATE_PROGRAM: u32 = 0o700;
 
 /// Prints configuration made of the cluster file. What deserves a word goes to stderr and into the text.
 #[derive(clap::Args, Debug)]
 pub(super) struct Options {
     /// What to print
-    #[arg(value_enum)]
+    #[arg(value_parser = kinds())]
     kind: Kind,
-    /// Write FILE, readable by its owner alone, instead of stdout; for esphome a directory, made when it is missing
+    /// Write FILE, readable by its owner alone, instead of stdout (-); for ansible and esphome a directory, made when it is missing
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Write the passwords of the firmware settings to FILE, readable by its owner alone (tasmota)
     #[arg(long, value_name = "FILE")]
     secrets: Option<PathBuf>,
-    /// A time server that the devices reach (tasmota)
+    /// A time server that the devices reach (tasmota, nftables)
     #[arg(long, value_name = "ADDRESS")]
     ntp_server: Option<IpAddr>,
+    /// For this node alone (nftables)
+    #[arg(long, value_name = "NODE")]
+    node: Option<String>,
+    /// Look up the addresses of devices that the cluster file names, once and now (nftables)
+    #[arg(long)]
+    resolve: bool,
 }
 
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// A script that brings fencing into a cluster with pcs (configure-stonith.sh)
-    Pcs,
-    /// A configuration for crm configure load update
-    Crmsh,
-    /// The cluster's own XML
-    Cib,
-    /// Variables of the linux-system-roles role ha_cluster
-    HaCluster,
-    /// Console commands that make Tasmota devices right for fencing
-    Tasmota,
-    /// ESPHome firmware configuration, a file for each device and one with their secrets
-    Esphome,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Pcs => "pcs",
-            Self::Crmsh => "crmsh",
-            Self::Cib => "cib",
-            Self::HaCluster => "ha-cluster",
-            Self::Tasmota => "tasmota",
-            Self::Esphome => "esphome",
-        }
-    }
-
-    /// The mode of a file of this kind. None is for others to read.
-    fn mode(self) -> u32 {
-        match self {
-            Self::Pcs => 0o700,
-            _ => 0o600,
-        }
-    }
-}
-
-/// A text and what there is to say about it.
-struct Generated {
-    text: String,
-    notes: Vec<String>,
-    /// Whether the text holds passwords.
-    secret: bool,
-    /// The passwords that were kept apart.
-    apart: Option<Secret>,
+fn kinds() -> impl TypedValueParser<Value = Kind> {
+    let names = Kind::ALL.map(|kind| PossibleValue::new(kind.name()).help(kind.summary()));
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Kind>())
 }
 
 pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
     let cluster = common.cluster()?;
-    let generated = match options.kind {
-        Kind::Esphome => return esphome(common, options, &cluster),
-        Kind::Pcs => of_cluster(common, &cluster, stonith::pcs)?,
-        Kind::Crmsh => of_cluster(common, &cluster, |wanted| Ok(stonith::crmsh(wanted)))?,
-        Kind::Cib => of_cluster(common, &cluster, stonith::cib)?,
-        Kind::HaCluster => of_cluster(common, &cluster, |wanted| Ok(stonith::ha_cluster(wanted)))?,
-        Kind::Tasmota => of_firmware(options, &cluster)?,
-    };
-    match (&options.secrets, &generated.apart) {
-        (Some(path), Some(secrets)) => write_private(path, secrets.expose(), 0o600)?,
-        (Some(_), None) => {
-            return Err(Error::config(
-                "secrets",
-                format!("{} keeps no passwords apart", options.kind.name()),
-                "leave the option out",
-            ));
-        }
-        (None, _) => {}
+    let file = std::path::absolute(&common.config).unwrap_or_else(|_| common.config.clone());
+    let mut wanted = generate::Options::default();
+    wanted.ntp_server = options.ntp_server;
+    wanted.secrets_file = options.secrets.as_ref().map(|path| path.display().to_string());
+    wanted.node.clone_from(&options.node);
+    if options.resolve {
+        wanted.resolved = resolve(&cluster)?;
     }
-    for note in &generated.notes {
+    let made = generate::produce(options.kind, &cluster, &file, &wanted)?;
+    for note in &made.notes {
         log::warn!("{note}");
     }
-    if let Some(path) = &options.output {
-        write_private(path, &generated.text, options.kind.mode())?;
-    } else if generated.secret && others_can_read_stdout() {
+    if let Some(path) = &options.secrets {
+        write_secrets(path, &made)?;
+    }
+    match options.output.as_ref().filter(|path| *path != Path::new("-")) {
+        Some(directory) if made.kind.is_directory() => write_directory(common, directory, &made),
+        Some(path) => write_file(common, path, &made),
+        None => print(common, options, &made),
+    }
+}
+
+/// The addresses of the devices that the cluster file names. Name servers set the pace.
+fn resolve(cluster: &Cluster) -> Result<BTreeMap<String, Vec<IpAddr>>> {
+    let look_up = |name: String| {
+        let found = (name.as_str(), 0).to_socket_addrs().map_err(|cause| {
+            Error::config(
+                "resolve",
+                format!("{name} has no address now: {cause}"),
+                "write the device's address into the cluster file",
+            )
+            .caused_by(cause)
+        })?;
+        let mut addresses: Vec<_> = found.map(|address| address.ip()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        Ok((name, addresses))
+    };
+    generate::named_devices(cluster)?
+        .into_iter()
+        .map(look_up)
+        .collect()
+}
+
+/// The passwords that a text leaves out, into a file of their own.
+fn write_secrets(path: &Path, made: &Generated) -> Result<()> {
+    let apart = made.files.iter().find(|file| file.secret);
+    match apart.filter(|_| !made.kind.is_directory()) {
+        Some(secrets) => write_private(path, &secrets.text, PRIVATE),
+        None => Err(Error::config(
+            "secrets",
+            format!("{} keeps no passwords apart", made.kind),
+            "leave the option out",
+        )),
+    }
+}
+
+/// Every file of a directory. What others may have written or live by stays as it is.
+fn write_directory(common: &Common, directory: &Path, made: &Generated) -> Result<u8> {
+    for file in &made.files {
+        refuse_to_overwrite(&directory.join(&file.name), file, made.kind)?;
+    }
+    for file in &made.files {
+        let path = directory.join(&file.name);
+        let parent = path.parent().unwrap_or(directory);
+        fs::create_dir_all(parent).map_err(|cause| unwritable(parent, cause))?;
+        write_private(&path, &file.text, PRIVATE)?;
+    }
+    if common.json {
+        let names: Vec<_> = made.files.iter().map(|file| directory.join(&file.name)).collect();
+        output::document(&json!({"kind": made.kind, "files": names, "notes": made.notes}));
+    }
+    Ok(DONE)
+}
+
+/// Fresh keys would lock the devices out that run with the old ones; and variables may be edited by hand.
+fn refuse_to_overwrite(path: &Path, file: &File, kind: Kind) -> Result<()> {
+    let reason = match kind {
+        Kind::Esphome if file.secret => "the devices may run with its keys",
+        Kind::Ansible => "says something else",
+        _ => return Ok(()),
+    };
+    let is_same = fs::read(path).is_ok_and(|there| there == file.text.as_bytes());
+    if is_same || !path.exists() {
+        return Ok(());
+    }
+    Err(Error::config(
+        "output",
+        format!("{} exists, and {reason}", path.display()),
+        "name another directory, or move the file away",
+    ))
+}
+
+fn write_file(common: &Common, path: &Path, made: &Generated) -> Result<u8> {
+    let mode = if made.kind.is_program() {
+        PRIVATE_PROGRAM
+    } else {
+        PRIVATE
+    };
+    write_private(path, &made.text, mode)?;
+    if common.json {
+        output::document(&json!({
+            "kind": made.kind,
+            "text": null,
+            "file": path,
+            "notes": made.notes,
+            "holds_secrets": made.holds_secrets,
+        }));
+    }
+    Ok(DONE)
+}
+
+fn print(common: &Common, options: &Options, made: &Generated) -> Result<u8> {
+    for file in made.files.iter().filter(|file| file.secret) {
+        if made.kind.is_directory() {
+            log::warn!("{} is left out here: --output DIR writes every file", file.name);
+        } else if options.secrets.is_none() && !file.text.is_empty() {
+            log::warn!("the passwords are left out here: --secrets FILE writes them");
+        }
+    }
+    if made.holds_secrets && others_can_read_stdout() {
         log::warn!(
             "the output holds passwords and others can read the file it goes to: use --output FILE, or umask 077 before, or secrets: file"
         );
     }
     if common.json {
-        let text = options.output.is_none().then_some(&generated.text);
-        output::document(&json!({
-            "kind": options.kind.name(),
-            "text": text,
-            "file": options.output,
-            "notes": generated.notes,
-            "holds_secrets": generated.secret,
-        }));
-    } else if options.output.is_none() {
-        return print(common, options.kind, &generated.text, &generated.notes);
-    }
-    Ok(DONE)
-}
-
-/// Configuration of the cluster itself.
-fn of_cluster(
-    common: &Common,
-    cluster: &Cluster,
-    render: impl Fn(&Configuration) -> Result<String>,
-) -> Result<Generated> {
-    let file = std::path::absolute(&common.config).unwrap_or_else(|_| common.config.clone());
-    let wanted = Configuration::new(cluster, &file)?;
-    Ok(Generated {
-        text: render(&wanted)?,
-        secret: wanted.holds_secrets(),
-        apart: None,
-        notes: wanted.notes,
-    })
-}
-
-/// Settings for devices' firmware.
-fn of_firmware(options: &Options, cluster: &Cluster) -> Result<Generated> {
-    let devices = generate::tasmota(cluster, options.ntp_server)?;
-    let mut notes = Vec::new();
-    if devices.is_empty() {
-        notes.push("the cluster file has no node with method tasmota".to_owned());
-    }
-    if options.ntp_server.is_none() && !devices.is_empty() {
-        notes.push("without --ntp-server a device that reaches no time server may answer late".to_owned());
-    }
-    let secrets = options.secrets.as_ref().map(|path| path.display().to_string());
-    Ok(Generated {
-        text: generate::tasmota_text(&devices, secrets.as_deref()),
-        notes,
-        secret: false,
-        apart: Some(generate::tasmota_secrets(&devices)),
-    })
-}
-
-/// ESPHome's files: into the directory given, or without their secrets to stdout.
-fn esphome(common: &Common, options: &Options, cluster: &Cluster) -> Result<u8> {
-    let made = generate::esphome::firmware(cluster, &mut |bytes| {
-        getrandom::fill(bytes)
-            .map_err(|cause| Error::unsupported("this system gives no random numbers").caused_by(cause))
-    })?;
-    for note in &made.notes {
-        log::warn!("{note}");
-    }
-    let Some(directory) = &options.output else {
-        log::warn!("secrets.yaml is left out here: --output DIR writes every file");
-        let shown = made.files.iter().filter(|file| !file.secret);
-        let text: String = shown
-            .map(|file| format!("# {}\n{}\n", file.name, file.text))
-            .collect();
-        return print(common, options.kind, &text, &made.notes);
-    };
-    fs::create_dir_all(directory).map_err(|cause| unwritable(directory, cause))?;
-    let mut secrets = made.files.iter().filter(|file| file.secret);
-    if let Some(kept) = secrets.find(|file| directory.join(&file.name).exists()) {
-        return Err(Error::config(
-            "output",
-            format!(
-                "{} exists, and the devices may run with its keys",
-                directory.join(&kept.name).display()
-            ),
-            "name another directory, or move the file away",
-        ));
-    }
-    for file in &made.files {
-        write_private(&directory.join(&file.name), &file.text, 0o600)?;
-    }
-    if common.json {
-        let names: Vec<_> = made.files.iter().map(|file| directory.join(&file.name)).collect();
-        output::document(&json!({"kind": "esphome", "files": names, "notes": made.notes}));
-    }
-    Ok(DONE)
-}
-
-fn print(common: &Common, kind: Kind, text: &str, notes: &[String]) -> Result<u8> {
-    if common.json {
-        output::document(&json!({"kind": kind.name(), "text": text, "notes": notes}));
+        output::document(&json!(made));
         return Ok(DONE);
     }
     let mut stdout = std::io::stdout();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let written = stdout
+        .write_all(made.text.as_bytes())
+        .and_then(|()| stdout.flush());
     written
         .map(|()| DONE)
         .map_err(|cause| Error::io("writing to stdout", cause))
@@ -212,6 +191,7 @@ fn print(common: &Common, kind: Kind, text: &str, notes: &[String]) -> Result<u8
 
 /// Writes a file whole or not at all, and never readable by others, not even for a moment.
 fn write_private(path: &Path, text: &str, mode: u32) -> Result<()> {
+    let path = &plain_file("output", path)?;
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(format!(".{}.new", std::process::id()));
     let fresh = PathBuf::from(fresh);

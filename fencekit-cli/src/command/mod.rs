@@ -7,13 +7,17 @@
 mod audit;
 mod demo;
 mod discover;
+mod doctor;
 mod drill;
 mod drills;
+mod explain;
 mod fence;
 mod generate;
 mod install_agents;
 mod output;
+mod plain_file;
 mod power;
+mod probe;
 mod progress;
 mod sim;
 mod status;
@@ -81,19 +85,26 @@ struct Common {
 impl Common {
     /// The cluster file, with its warnings told.
     fn cluster(&self) -> Result<Cluster> {
-        let cluster = match &self.host_vars {
-            Some(directory) => Cluster::load_with_host_vars(&self.config, directory),
-            None => Cluster::load(&self.config),
-        }?;
+        let cluster = self.quiet_cluster()?;
         for warning in &cluster.warnings {
             log::warn!("{warning}");
         }
         Ok(cluster)
     }
+
+    /// The cluster file, for whoever tells its warnings in another way.
+    fn quiet_cluster(&self) -> Result<Cluster> {
+        match &self.host_vars {
+            Some(directory) => Cluster::load_with_host_vars(&self.config, directory),
+            None => Cluster::load(&self.config),
+        }
+    }
 }
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Find what is wrong with the cluster's fencing, and how to mend it; switches nothing
+    Doctor(doctor::Options),
     /// Show the power state of every node's devices
     Status(status::Options),
     /// Switch a node's power on
@@ -108,14 +119,18 @@ enum Command {
     Demo,
     /// Run a simulated device for every entry of the cluster file, until stopped
     Sim(sim::Options),
-    /// Find Kasa, Tapo, ESPHome and Tasmota devices on a network
+    /// Find Kasa, Tapo, ESPHome and Tasmota devices and BMCs on a network
     Discover(discover::Options),
     /// Switch a node's power off, confirm it, and prove the node dead
     Fence(fence::Options),
     /// Cut a live node's power to prove which outlets feed it, and bring it back
     Drill(drill::Options),
+    /// Ask every device and tell its state as Prometheus metrics; switches nothing
+    Probe(probe::Options),
     /// Tell whether a node is dead; switches nothing
     Verify(verify::Options),
+    /// Say why a node's failover is blocked, and what to do; switches nothing
+    Explain(explain::Options),
     /// Link the fence agents to where Pacemaker looks for them
     InstallAgents(install_agents::Options),
 }
@@ -133,6 +148,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
     };
     logging::open("fencekit", common.verbose, false, None);
     let outcome = match command {
+        Command::Doctor(options) => doctor::run(&common, &options),
         Command::Status(options) => status::run(&common, &options),
         Command::On(options) => power::switch(&common, &options, PowerState::On),
         Command::Off(options) => power::switch(&common, &options, PowerState::Off),
@@ -143,8 +159,10 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Command::Discover(options) => discover::run(&common, &options),
         Command::Fence(options) => fence::run(&common, &options),
         Command::Drill(options) => drill::run(&common, &options),
+        Command::Probe(options) => probe::run(&common, &options),
         Command::Verify(options) => verify::run(&common, &options),
-        Command::InstallAgents(options) => return install_agents::run(&options),
+        Command::Explain(options) => explain::run(&common, &options),
+        Command::InstallAgents(options) => install_agents::run(&common, &options),
     };
     outcome
         .map(ExitCode::from)

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use fencekit::{Identity, Observation, PowerReading};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::agent::logging::clean;
 
@@ -127,15 +127,6 @@ impl Table {
     }
 }
 
-/// A state in one word, for programs.
-pub(super) fn word(observation: &Observation) -> &'static str {
-    match observation {
-        Observation::On => "on",
-        Observation::Off => "off",
-        Observation::Unknown(_) => "unknown",
-    }
-}
-
 /// A state's colour.
 pub(super) fn colour(observation: &Observation) -> Colour {
     match observation {
@@ -162,26 +153,6 @@ pub(super) fn who(identity: &Identity) -> String {
         (Some(one), None) | (None, Some(one)) => one.clone(),
         (None, None) => String::new(),
     }
-}
-
-/// Who answered, for programs: only what the device said.
-pub(super) fn identity(identity: Option<&Identity>) -> Value {
-    let Some(identity) = identity else {
-        return Value::Null;
-    };
-    let known = [
-        ("mac", &identity.mac),
-        ("device_id", &identity.device_id),
-        ("guid", &identity.guid),
-        ("name", &identity.name),
-        ("model", &identity.model),
-        ("firmware", &identity.firmware),
-    ];
-    known
-        .into_iter()
-        .filter_map(|(key, value)| Some((key.to_owned(), json!(value.as_ref()?))))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
-//! `fencekit on`, `off` and `reboot`: all devices of one node.
+//! `fencekit on`, `off` and `reboot`: one node, through its devices.
 //!
-//! A node is off when every device that feeds it is confirmed off. None of this verifies that the node is dead: that
+//! A node is off when every device that feeds it is confirmed off, or its fallback is. None of this verifies that the node is dead: that
 //! is `fencekit fence`.
 
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use fencekit::cluster::Node;
 use fencekit::fence::Event;
-use fencekit::fleet::{self, Supply};
-use fencekit::{Confirmation, Deadline, FenceDeviceExt, PowerState, Result};
+use fencekit::operate::{Subject, Switched, Watch};
+use fencekit::{Confirmation, Deadline, Level, PowerState, Result, Supply};
 use serde_json::{Value, json};
 
 use super::output::{self, Colour};
@@ -26,125 +25,122 @@ pub(super) struct Options {
     timeout: Duration,
 }
 
-/// What became of switching one device.
-pub(super) struct Switched {
-    outcome: Result<Confirmation>,
-    elapsed: Duration,
-}
-
-/// One direction, for all devices of the node.
-pub(super) struct Step<'s> {
-    wanted: PowerState,
-    devices: Vec<(&'s Supply, Switched)>,
-}
-
-impl Step<'_> {
-    /// Whether there is a device, and every one is confirmed.
-    pub(super) fn is_confirmed(&self) -> bool {
-        !self.devices.is_empty() && self.devices.iter().all(|(_, switched)| switched.outcome.is_ok())
-    }
-}
-
 pub(super) fn switch(common: &Common, options: &Options, wanted: PowerState) -> Result<u8> {
-    act(common, options, &wanted.to_string(), &[wanted])
+    let cluster = common.cluster()?;
+    let deadline = Deadline::after(options.timeout);
+    let subject = Subject::within(&cluster, &options.node, deadline)?;
+    let action = wanted.to_string();
+    announce(common, &action, &subject);
+    let Some(step) = super::block_on(take(&subject, wanted, deadline))? else {
+        return Ok(interrupted(&subject));
+    };
+    tell(
+        common,
+        &subject,
+        &action,
+        step.is_confirmed(),
+        &json!(step),
+        &[&step],
+    );
+    Ok(if step.is_confirmed() { DONE } else { FAILED })
 }
 
 pub(super) fn reboot(common: &Common, options: &Options) -> Result<u8> {
-    act(common, options, "reboot", &[PowerState::Off, PowerState::On])
+    let cluster = common.cluster()?;
+    let deadline = Deadline::after(options.timeout);
+    let subject = Subject::within(&cluster, &options.node, deadline)?;
+    announce(common, "reboot", &subject);
+    let watched = Watched::new(&subject);
+    let work = subject.reboot(deadline, &watched);
+    let Some(rebooted) = super::block_on(watched.progress.during(work))? else {
+        return Ok(interrupted(&subject));
+    };
+    let steps: Vec<&Switched> = rebooted.steps().collect();
+    let confirmed = rebooted.is_confirmed();
+    tell(common, &subject, "reboot", confirmed, &json!(rebooted), &steps);
+    Ok(if confirmed { DONE } else { FAILED })
 }
 
-/// Takes the steps in order; one that is not confirmed ends it.
-fn act(common: &Common, options: &Options, action: &str, steps: &[PowerState]) -> Result<u8> {
-    let cluster = common.cluster()?;
-    let node = cluster.node(&options.node)?;
-    let supplies = node.supplies()?;
-    announce(common, action, node, &supplies);
-    let deadline = Deadline::after(options.timeout);
-    let work = async {
-        let mut taken = Vec::new();
-        for wanted in steps {
-            let step = take(&supplies, *wanted, deadline).await;
-            let confirmed = step.is_confirmed();
-            taken.push(step);
-            if !confirmed {
-                break;
-            }
-        }
-        taken
-    };
-    let Some(taken) = super::block_on(work)? else {
-        log::error!(
-            "interrupted: what became of {} is not known; see fencekit status {}",
-            node.name,
-            node.name
-        );
-        return Ok(FAILED);
-    };
-    let confirmed = taken.len() == steps.len() && taken.iter().all(Step::is_confirmed);
+fn interrupted(subject: &Subject<'_>) -> u8 {
+    log::error!(
+        "interrupted: what became of {0} is not known; see fencekit status {0}",
+        subject.node.name
+    );
+    FAILED
+}
+
+fn tell(
+    common: &Common,
+    subject: &Subject<'_>,
+    action: &str,
+    confirmed: bool,
+    devices: &Value,
+    steps: &[&Switched],
+) {
     if common.json {
-        let devices = taken.iter().flat_map(step_json).collect::<Vec<_>>();
         output::document(&json!({
-            "node": node.name,
+            "node": subject.node.name,
             "action": action,
             "confirmed": confirmed,
             "devices": devices,
         }));
     } else {
-        taken.iter().for_each(|step| print(node, step));
+        steps.iter().for_each(|step| print(&subject.node.name, step));
     }
-    Ok(if confirmed { DONE } else { FAILED })
 }
 
 /// Says what is about to be done, to the system's log and to whoever watches.
-pub(super) fn announce(common: &Common, action: &str, node: &Node, supplies: &[Supply]) {
-    let labels: Vec<_> = supplies
-        .iter()
-        .map(|supply| supply.device.label().to_string())
-        .collect();
-    let what = format!("{action} {}: {}", node.name, labels.join(", "));
+pub(super) fn announce(common: &Common, action: &str, subject: &Subject<'_>) {
+    let labels: Vec<_> = subject.supplies.iter().map(named).collect();
+    let what = format!("{action} {}: {}", subject.node.name, labels.join(", "));
     log::info!("{what}");
     if common.verbose == 0 {
         let _ = writeln!(std::io::stderr(), "{}", clean(&what));
     }
 }
 
-pub(super) async fn take(supplies: &[Supply], wanted: PowerState, deadline: Deadline) -> Step<'_> {
-    let all: Vec<&Supply> = supplies.iter().collect();
-    let progress = Progress::new(
-        all.iter()
-            .map(|supply| format!("{}: connecting", supply.device.label())),
-    );
-    let outcomes = progress
-        .during(fleet::each(&all, |index, supply| {
-            let progress = &progress;
-            async move {
-                let started = Instant::now();
-                let label = supply.device.label();
-                let watch = |event: Event<'_>| {
-                    let what = format!("{label}: {}", words(&event));
-                    log::debug!("{what}");
-                    progress.at(index, what);
-                };
-                let outcome = match wanted {
-                    PowerState::Off => {
-                        supply
-                            .device
-                            .off_confirmed(&supply.policy, deadline, &watch)
-                            .await
-                    }
-                    PowerState::On => supply.device.on_confirmed(&supply.policy, deadline, &watch).await,
-                };
-                progress.done(index);
-                Switched {
-                    outcome,
-                    elapsed: started.elapsed(),
-                }
-            }
-        }))
-        .await;
-    Step {
-        wanted,
-        devices: supplies.iter().zip(outcomes).collect(),
+fn named(supply: &Supply) -> String {
+    format!("{}{}", supply.device.label(), supply.level.suffix())
+}
+
+/// Switches a node, with a line on the terminal meanwhile.
+async fn take(subject: &Subject<'_>, wanted: PowerState, deadline: Deadline) -> Switched {
+    let watched = Watched::new(subject);
+    let work = subject.switch(wanted, deadline, &watched);
+    watched.progress.during(work).await
+}
+
+/// Switches the devices that feed a node, without its fallback, with a line on the terminal meanwhile.
+pub(super) async fn take_first(subject: &Subject<'_>, wanted: PowerState, deadline: Deadline) -> Switched {
+    let watched = Watched::new(subject);
+    let work = subject.switch_level(Level::First, wanted, deadline, &watched);
+    watched.progress.during(work).await
+}
+
+/// Tells the progress line and the log what happens to a node's devices.
+pub(super) struct Watched {
+    labels: Vec<String>,
+    pub(super) progress: Progress,
+}
+
+impl Watched {
+    pub(super) fn new(subject: &Subject<'_>) -> Self {
+        let labels: Vec<String> = subject.supplies.iter().map(named).collect();
+        let progress = Progress::new(labels.iter().map(|label| format!("{label}: connecting")));
+        Self { labels, progress }
+    }
+}
+
+impl Watch for Watched {
+    fn event(&self, device: usize, event: Event<'_>) {
+        let label = self.labels.get(device).map_or("", String::as_str);
+        let what = format!("{label}: {}", words(&event));
+        log::debug!("{what}");
+        self.progress.at(device, what);
+    }
+
+    fn done(&self, device: usize) {
+        self.progress.done(device);
     }
 }
 
@@ -160,35 +156,11 @@ fn words(event: &Event<'_>) -> String {
     }
 }
 
-pub(super) fn step_json(step: &Step<'_>) -> Vec<Value> {
-    let wanted = step.wanted.to_string();
-    step.devices
-        .iter()
-        .map(|(supply, switched)| {
-            let label = supply.device.label();
-            let done = switched.outcome.as_ref().ok();
-            json!({
-                "device": label.to_string(),
-                "method": label.method.name(),
-                "address": label.address,
-                "plug": label.plug,
-                "wanted": wanted,
-                "confirmed": done.is_some(),
-                "before": done.map(|done| output::word(&done.before)),
-                "commands": done.map(|done| done.commands),
-                "looks": done.map(|done| done.looks),
-                "watts": done.and_then(|done| done.power).map(|power| power.watts),
-                "identity": output::identity(done.and_then(|done| done.identity.as_ref())),
-                "elapsed_ms": u64::try_from(switched.elapsed.as_millis()).unwrap_or(u64::MAX),
-                "error": switched.outcome.as_ref().err().map(ToString::to_string),
-            })
-        })
-        .collect()
-}
-
-pub(super) fn print(node: &Node, step: &Step<'_>) {
+pub(super) fn print(node: &str, step: &Switched) {
     let coloured = output::coloured(&std::io::stdout());
+    let by_fallback = step.off_by() == Some(Level::Fallback);
     let (verdict, colour) = match (step.wanted, step.is_confirmed()) {
+        (PowerState::Off, true) if by_fallback => ("off, confirmed by its fallback", Colour::Good),
         (PowerState::Off, true) => ("off, confirmed", Colour::Good),
         (PowerState::On, true) => ("on, confirmed", Colour::Good),
         (PowerState::Off, false) => ("NOT confirmed off", Colour::Bad),
@@ -196,16 +168,16 @@ pub(super) fn print(node: &Node, step: &Step<'_>) {
     };
     output::line(&format!(
         "{}: {}",
-        node.name,
+        clean(node),
         output::painted(verdict, colour, coloured)
     ));
-    for (supply, switched) in &step.devices {
-        let label = supply.device.label();
-        let how = match &switched.outcome {
-            Ok(done) => how(done, switched.elapsed),
+    for device in &step.devices {
+        let label = &device.label;
+        let how = match &device.outcome {
+            Ok(done) => how(done, device.elapsed),
             Err(error) => error.to_string(),
         };
-        output::line(&clean(&format!("  {label}: {how}")));
+        output::line(&clean(&format!("  {label}{}: {how}", device.level.suffix())));
     }
 }
 

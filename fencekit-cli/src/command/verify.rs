@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use fencekit::Result;
-use fencekit::cluster::{Cluster, Node};
-use fencekit::fleet::Supply;
-use fencekit::verify::{self, HostProber, Plan, Report, Verdict};
+use fencekit::cluster::Cluster;
+use fencekit::operate::Subject;
+use fencekit::verify::{HostProber, Report, Verdict};
 
 use super::output::{self, Colour};
 use super::progress::Progress;
@@ -22,40 +22,34 @@ pub(super) struct Options {
     wait: Option<Duration>,
 }
 
-/// What a verification of a node needs.
-pub(super) struct Subject<'c> {
-    pub(super) node: &'c Node,
-    pub(super) supplies: Vec<Supply>,
-    pub(super) plan: Plan,
+/// A node, watched for another time than the file's where one is given.
+pub(super) fn subject<'c>(cluster: &'c Cluster, name: &str, wait: Option<Duration>) -> Result<Subject<'c>> {
+    let mut subject = Subject::of(cluster, name)?;
+    if let Some(wait) = wait {
+        subject.plan.timing.wait = wait;
+    }
+    Ok(subject)
 }
 
-impl<'c> Subject<'c> {
-    pub(super) fn of(cluster: &'c Cluster, name: &str, wait: Option<Duration>) -> Result<Self> {
-        let node = cluster.node(name)?;
-        let supplies = node.supplies()?;
-        let mut plan = cluster.plan(node, &supplies, verification::host().as_deref());
-        if let Some(wait) = wait {
-            plan.timing.wait = wait;
-        }
-        Ok(Self { node, supplies, plan })
-    }
+/// Watches a node to a verdict, with a line on the terminal meanwhile.
+pub(super) async fn watch(subject: &Subject<'_>) -> Result<Report> {
+    let report = progress(subject)
+        .during(subject.verify(&HostProber::new()))
+        .await?;
+    verification::log_report(&report);
+    Ok(report)
+}
 
-    /// Watches the node to a verdict, with a line on the terminal meanwhile.
-    pub(super) async fn verify(&self) -> Result<Report> {
-        let wait = self.plan.timing.wait.as_secs_f64();
-        let progress = Progress::new([format!("watching {} for {wait} s", self.node.name)]);
-        let report = progress
-            .during(verify::verify(&self.plan, &self.supplies, &HostProber::new()))
-            .await?;
-        verification::log_report(&report);
-        Ok(report)
-    }
+/// The line on the terminal meanwhile.
+pub(super) fn progress(subject: &Subject<'_>) -> Progress {
+    let wait = subject.plan.timing.wait.as_secs_f64();
+    Progress::new([format!("watching {} for {wait} s", subject.node.name)])
 }
 
 pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
     let cluster = common.cluster()?;
-    let subject = Subject::of(&cluster, &options.node, options.wait)?;
-    let Some(report) = super::block_on(subject.verify())? else {
+    let subject = subject(&cluster, &options.node, options.wait)?;
+    let Some(report) = super::block_on(watch(&subject))? else {
         log::error!("interrupted: nothing is known of {}", subject.node.name);
         return Ok(FAILED);
     };

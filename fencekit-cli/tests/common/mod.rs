@@ -7,6 +7,8 @@
     reason = "each test file uses its part, and a test may panic"
 )]
 
+pub(crate) mod devices;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;

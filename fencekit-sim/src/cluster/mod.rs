@@ -253,7 +253,7 @@ impl Fleet {
         let mut cluster = cluster.clone();
         for node in &mut cluster.nodes {
             for (simulated, feed) in self.of_node(&node.name) {
-                let Some(entry) = node.devices.get_mut(feed.index) else {
+                let Some(entry) = node.entries_mut().nth(feed.index) else {
                     continue;
                 };
                 let address = simulated.address();

@@ -124,7 +124,7 @@ pub struct Planned {
 pub fn plan(cluster: &Cluster) -> Result<Vec<Planned>> {
     let mut devices: Vec<Planned> = Vec::new();
     for node in &cluster.nodes {
-        for (index, entry) in node.devices.iter().enumerate() {
+        for (index, entry) in node.entries().enumerate() {
             let settings = entry.settings()?;
             let feed = Feed {
                 node: node.name.clone(),

@@ -33,6 +33,9 @@ fn answers(unit: &Unit, module: &str, commands: &Map<String, Value>, targets: &[
             ("system", "get_sysinfo") => sysinfo(unit),
             ("system", "set_relay_state") => set_relay(&unit.device, arguments, targets),
             ("emeter", "get_realtime") if metered => realtime(&unit.device, targets),
+            ("schedule" | "count_down" | "anti_theft", "get_rules") if unit.quirks.busy_settings => {
+                error(-10, "device busy")
+            }
             ("schedule", "get_rules") => rules(unit.habits.schedule, &scheduled()),
             ("schedule", "get_next_action") => json!({"type": -1, "err_code": 0}),
             ("count_down", "get_rules") => rules(unit.habits.countdown, &counting_down()),

@@ -8,12 +8,12 @@ use super::{Unit, device_id, put};
 use crate::device::Device;
 
 /// Codes as the firmware has them.
-const UNKNOWN_METHOD: i64 = -1001;
+const UNKNOWN_METHOD: i64 = -1002;
 const BAD_PARAMETERS: i64 = -1008;
 const BUSY: i64 = -1301;
 const NO_SUCH_DEVICE: i64 = -40501;
 
-/// Outlets in one page of the list.
+/// Outlets, or rules, in one page of the list.
 const PAGE: usize = 4;
 
 /// Answers one request, which may hold several.
@@ -83,7 +83,7 @@ fn whole(unit: &Unit, method: &str, params: &Value) -> Value {
         "get_auto_update_info" => ok(json!({"enable": false, "random_range": 120, "time": 180})),
         "get_connect_cloud_state" => ok(json!({"status": 0})),
         "get_device_usage" if !strip => ok(usage()),
-        _ if !strip => of_outlet(unit, 0, method),
+        _ if !strip => of_outlet(unit, 0, method, params),
         _ => code(UNKNOWN_METHOD),
     }
 }
@@ -94,11 +94,11 @@ fn of_child(unit: &Unit, outlet: usize, method: &str, params: &Value) -> Value {
         "get_device_info" => ok(child_info(unit, outlet)),
         "set_device_info" => set_state(unit, outlet, params),
         "get_device_usage" => ok(usage()),
-        _ => of_outlet(unit, outlet, method),
+        _ => of_outlet(unit, outlet, method, params),
     }
 }
 
-fn of_outlet(unit: &Unit, outlet: usize, method: &str) -> Value {
+fn of_outlet(unit: &Unit, outlet: usize, method: &str, params: &Value) -> Value {
     let metered = unit.device.spec().metered;
     let habits = unit.habits;
     match method {
@@ -109,10 +109,15 @@ fn of_outlet(unit: &Unit, outlet: usize, method: &str) -> Value {
             ok(json!({"current_power": unit.device.watts(outlet).unwrap_or_default().round()}))
         }
         "get_energy_usage" if metered => ok(energy(&unit.device, outlet)),
+        "get_auto_off_config" | "get_schedule_rules" | "get_countdown_rules" | "get_antitheft_rules"
+            if unit.quirks.busy_settings =>
+        {
+            code(BUSY)
+        }
         "get_auto_off_config" => ok(json!({"enable": habits.auto_off, "delay_min": 120})),
-        "get_schedule_rules" => ok(rules(habits.schedule, &scheduled())),
-        "get_countdown_rules" => ok(rules(habits.countdown, &counting_down())),
-        "get_antitheft_rules" => ok(rules(habits.away, &away())),
+        "get_schedule_rules" => ok(rules(unit, habits.schedule, scheduled(), params)),
+        "get_countdown_rules" => ok(rules(unit, habits.countdown, counting_down(), params)),
+        "get_antitheft_rules" => ok(rules(unit, habits.away, away(), params)),
         "get_next_event" => ok(json!({})),
         _ => code(UNKNOWN_METHOD),
     }
@@ -220,12 +225,16 @@ fn default_states(unit: &Unit) -> Value {
     }
 }
 
-fn children(unit: &Unit, params: &Value) -> Value {
+fn start_index(params: &Value) -> usize {
     let start = params
         .get("start_index")
         .and_then(Value::as_u64)
         .unwrap_or_default();
-    let start = usize::try_from(start).unwrap_or(usize::MAX);
+    usize::try_from(start).unwrap_or(usize::MAX)
+}
+
+fn children(unit: &Unit, params: &Value) -> Value {
+    let start = start_index(params);
     let count = unit.device.count();
     // Listed in reverse.
     let list: Vec<_> = (0..count)
@@ -318,13 +327,19 @@ fn time(unit: &Unit) -> Value {
     json!({"timestamp": timestamp, "time_diff": 60, "region": "Europe/Berlin"})
 }
 
-fn rules(any: bool, rule: &Value) -> Value {
-    let list: Vec<_> = any.then(|| rule.clone()).into_iter().collect();
+/// A page of rules: the last one acts, if any does.
+fn rules(unit: &Unit, any: bool, rule: Value, params: &Value) -> Value {
+    let mut idle = rule.clone();
+    put(&mut idle, "enable", json!(false));
+    let mut all = vec![idle; unit.quirks.idle_rules];
+    all.extend(any.then_some(rule));
+    let start = start_index(params);
+    let list: Vec<_> = all.iter().skip(start).take(PAGE).collect();
     json!({
         "enable": true,
         "rule_list": list,
-        "start_index": 0,
-        "sum": list.len(),
+        "start_index": start,
+        "sum": all.len(),
         "schedule_rule_max_count": 32,
         "countdown_rule_max_count": 1,
         "antitheft_rule_max_count": 1,

@@ -203,7 +203,8 @@ impl TpapSite {
             let text = params.get(key).and_then(Value::as_str).unwrap_or_default();
             STANDARD.decode(text).unwrap_or_default()
         };
-        let Some(registration) = lock(&self.registration).take() else {
+        let forgotten = self.unit.quirks.forgets_login();
+        let Some(registration) = lock(&self.registration).take().filter(|_| !forgotten) else {
             return code(SESSION_INVALID);
         };
         let verified = registration.verify(&bytes("user_share"), &bytes("user_confirm"));

@@ -35,10 +35,16 @@ pub struct Quirks {
     pub bad_signature: bool,
     /// Its meter knows only the older question.
     pub old_meter: bool,
+    /// It says "busy" when it is asked for schedules and the like.
+    pub busy_settings: bool,
+    /// So many rules of each kind that are off come before the one that is on (SMART only).
+    pub idle_rules: usize,
     /// It takes no login, after too many failed ones.
     pub locked_out: bool,
     /// Its login over AES wants the password as version 2 has it.
     pub login_version_2: bool,
+    /// So many more logins over TPAP are forgotten half way.
+    pub forgotten_logins: Arc<AtomicU32>,
     /// How many logins were tried where the device learns of them.
     pub logins: Arc<AtomicU32>,
     /// How many more requests find their session displaced by another client; see [`displace`](Self::displace).
@@ -57,11 +63,19 @@ impl Quirks {
 
     /// Whether this request finds its session displaced.
     pub(super) fn displaced(&self) -> bool {
-        let take = |left: u32| left.checked_sub(1);
-        self.displacements
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .is_ok()
+        take_one(&self.displacements)
     }
+
+    /// Whether this login is forgotten.
+    pub(super) fn forgets_login(&self) -> bool {
+        take_one(&self.forgotten_logins)
+    }
+}
+
+fn take_one(left: &AtomicU32) -> bool {
+    let take = |left: u32| left.checked_sub(1);
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+        .is_ok()
 }
 
 /// Settings of a unit that may undo a fence, or keep one from being judged. All off by default.

@@ -18,13 +18,20 @@ const REQUEST_LIMIT: u32 = 16 * 1024;
 /// Those of binding the sockets.
 pub async fn serve(unit: impl Into<Unit>, address: SocketAddr) -> io::Result<Running> {
     let unit = unit.into();
-    let of_wire = unit.clone();
-    let running = listen(unit.device.clone(), address, "xor", move |wire| {
-        conversation(wire, of_wire.clone())
-    })
-    .await?;
-    let socket = UdpSocket::bind(running.address).await?;
-    Ok(running.with_task(tokio::spawn(answer_searches(socket, unit))))
+    // A free number for TCP may be somebody else's for UDP; where any number does, another one is tried.
+    let mut tries = if address.port() == 0 { 16 } else { 1 };
+    loop {
+        tries -= 1;
+        let of_wire = unit.clone();
+        let running = listen(unit.device.clone(), address, "xor", move |wire| {
+            conversation(wire, of_wire.clone())
+        })
+        .await?;
+        match UdpSocket::bind(running.address).await {
+            Err(taken) if taken.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+            socket => return Ok(running.with_task(tokio::spawn(answer_searches(socket?, unit)))),
+        }
+    }
 }
 
 /// The same messages over UDP, without their length.

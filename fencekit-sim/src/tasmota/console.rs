@@ -197,6 +197,7 @@ impl Tasmota {
             "StatusFWR" => {
                 json!({"Version": "14.4.1(release-tasmota)", "Core": "2_7_8", "Hardware": "ESP8266EX"})
             }
+            "StatusLOG" if settings.loses_option_list => json!({"SerialLog": 2, "WebLog": 2}),
             "StatusLOG" => json!({"SerialLog": 2, "WebLog": 2, "SetOption": settings.option_groups()}),
             "StatusNET" => json!({
                 "Hostname": self.host_name(), "Mac": self.device.reported_mac(), "Webserver": settings.web_server,
@@ -306,6 +307,9 @@ impl Tasmota {
         let Ok(number) = u8::try_from(command.index.unwrap_or(0)) else {
             return ERROR.to_owned();
         };
+        if self.settings().unknown_options.contains(&number) {
+            return UNKNOWN.to_owned();
+        }
         if let Some(value) = command.number().and_then(|value| u8::try_from(value).ok()) {
             self.change(|settings| {
                 settings.options.insert(number, value);

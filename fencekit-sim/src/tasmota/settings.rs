@@ -35,6 +35,10 @@ pub struct Settings {
     pub log_noise: String,
     /// Whether `Status.Power` is a text of binary digits (firmware 13 and later), not a number.
     pub power_bits_as_text: bool,
+    /// Whether `StatusLOG` lacks the list of SetOptions, as when a line of the log is lost.
+    pub loses_option_list: bool,
+    /// SetOptions that the firmware does not have yet.
+    pub unknown_options: BTreeSet<u8>,
 }
 
 impl Default for Settings {
@@ -65,6 +69,8 @@ impl Default for Settings {
             refusal_status: 401,
             log_noise: String::new(),
             power_bits_as_text: true,
+            loses_option_list: false,
+            unknown_options: BTreeSet::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use fencekit::{FenceDevice, Method, Settings};
 use fencekit_sim::esphome::{WebFirmware, parse_key, serve_native, serve_web};
 use fencekit_sim::ipmi::BmcSpec;
-use fencekit_sim::kasa::{Dialect, KlapVersion, serve_klap, serve_xor};
+use fencekit_sim::kasa::{Dialect, KlapVersion, serve_aes, serve_klap, serve_tpap, serve_xor};
 use fencekit_sim::tasmota::Tasmota;
 use fencekit_sim::{Device, Running, Spec, http_outlet, ipmi};
 use futures_util::future::BoxFuture;
@@ -55,7 +55,7 @@ const USUAL: Backend = Backend {
     differs: &[],
 };
 
-pub(crate) static ALL: [Backend; 7] = [
+pub(crate) static ALL: [Backend; 9] = [
     Backend {
         name: "kasa xor",
         method: Method::Kasa,
@@ -71,6 +71,30 @@ pub(crate) static ALL: [Backend; 7] = [
         serve: |device| Box::pin(serve_klap(device, ANY, KlapVersion::V2, Dialect::Smart)),
         options: &[
             ("transport", "klap"),
+            ("plug", "2"),
+            ("username", USER),
+            ("password", PASSWORD),
+        ],
+        ..USUAL
+    },
+    Backend {
+        name: "kasa aes",
+        method: Method::Kasa,
+        serve: |device| Box::pin(serve_aes(device, ANY)),
+        options: &[
+            ("transport", "aes"),
+            ("plug", "2"),
+            ("username", USER),
+            ("password", PASSWORD),
+        ],
+        ..USUAL
+    },
+    Backend {
+        name: "kasa tpap",
+        method: Method::Kasa,
+        serve: |device| Box::pin(serve_tpap(device, ANY)),
+        options: &[
+            ("transport", "tpap"),
             ("plug", "2"),
             ("username", USER),
             ("password", PASSWORD),

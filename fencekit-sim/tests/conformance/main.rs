@@ -73,7 +73,7 @@ fn effect(backend: &Backend, fault: &str, when: When) -> Effect {
     }
     match fault {
         "none" | "slow" | "trickle" | "doubled" | "one_client" | "delay" | "bounce" => Effect::Harmless,
-        "redirect" if !backend.http => Effect::Harmless,
+        "redirect" | "server_error" if !backend.http => Effect::Harmless,
         "reject_auth" if !backend.login => Effect::Harmless,
         "wrong_identity" if backend.identity.is_none() => Effect::Harmless,
         "meter_stuck" if !backend.meter => Effect::Harmless,
@@ -127,6 +127,12 @@ async fn run(backend: &'static Backend, fault: &'static str, when: When) -> Cell
         off_max_watts: backend.meter.then_some(5.0),
         poll: Duration::from_millis(100),
         power_timeout: Duration::from_secs(if succeeds { 40 } else { 3 }),
+        // On a busy machine a device that takes one client may need a while to see that the last one is gone.
+        connect_attempts: if succeeds {
+            20
+        } else {
+            Policy::default().connect_attempts
+        },
         ..Policy::default()
     };
     let sim = running.device.clone();

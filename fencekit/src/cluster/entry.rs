@@ -39,7 +39,15 @@ pub(super) struct Context<'a> {
 }
 
 /// Keys of a node that describe the node, not its device.
-pub(super) const NODE: [&str; 5] = ["devices", "mgmt_ip", "storage_ip", "client_ips", "tcp_ports"];
+pub(super) const NODE: [&str; 7] = [
+    "devices",
+    "fallback",
+    "delay",
+    "mgmt_ip",
+    "storage_ip",
+    "client_ips",
+    "tcp_ports",
+];
 
 /// A device with its places in the file.
 #[derive(Debug)]

@@ -28,6 +28,7 @@ mod plan;
 mod read;
 mod reader;
 mod suggest;
+mod supplies;
 mod yaml;
 
 use std::fs::File;
@@ -38,8 +39,10 @@ use zeroize::Zeroizing;
 
 pub(crate) use model::named;
 pub use model::{Address, Cluster, Entry, Network, Node, Password, Secrets, Stonith, Verify};
+pub use supplies::supplies;
 
 use crate::error::{Error, Result};
+use crate::options::{Kind, may_hold_a_token};
 
 /// Longest file, in bytes. A thousand nodes with two devices each take a tenth of it.
 const LIMIT: u64 = 4 * 1024 * 1024;
@@ -88,11 +91,15 @@ impl Cluster {
     }
 
     /// Whether a password or key stands in the file itself.
-    fn holds_secrets(&self) -> bool {
-        self.nodes.iter().flat_map(|node| &node.devices).any(|entry| {
+    pub(crate) fn holds_secrets(&self) -> bool {
+        self.nodes.iter().flat_map(Node::entries).any(|entry| {
             matches!(entry.password, Password::Given(_))
                 || entry.method().options().any(|spec| {
-                    spec.kind == crate::options::Kind::Secret && entry.settings.secret(spec.name).is_some()
+                    let is_token = |value| may_hold_a_token(spec.name, value);
+                    match spec.kind {
+                        Kind::Secret => entry.settings.secret(spec.name).is_some(),
+                        _ => entry.settings.text(spec.name).is_some_and(is_token),
+                    }
                 })
         })
     }

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::credentials;
+use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::fence::Policy;
 use crate::fleet::Supply;
 use crate::method::Method;
 use crate::options::Settings;
@@ -61,23 +61,47 @@ pub struct Node {
     pub name: String,
     /// The devices that feed it; all of them must be off for it to be off.
     pub devices: Vec<Entry>,
+    /// A device that by itself cuts all of its power, tried when those above failed: the plug in front of a node whose
+    /// BMC dies with it.
+    pub fallback: Option<Entry>,
+    /// How long Pacemaker waits before it fences this node, so that it wins when two shoot at each other.
+    pub delay: Option<Duration>,
     /// Where it answers while it is alive.
     pub addresses: Vec<Address>,
     /// TCP ports that it answers on while it is alive.
     pub tcp_ports: Vec<u16>,
+    /// Some of its addresses are from host variables: whoever reads the cluster file alone does not know them.
+    pub(crate) has_host_vars: bool,
 }
 
 impl Node {
-    /// Its devices, ready to be asked. Password files and variables are read now.
+    /// Every device of it, the fallback last.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.devices.iter().chain(&self.fallback)
+    }
+
+    /// The same, to be changed.
+    pub fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.devices.iter_mut().chain(&mut self.fallback)
+    }
+
+    /// Every device of it, ready to be asked, the fallback last. Password files and variables are read now.
     ///
     /// # Errors
     /// [`Error::Config`] with the node's name in front, when a password cannot be had or an entry is for the
     /// simulator alone (`port: 0`); [`Error::Unsupported`] when this build lacks a backend.
     pub fn supplies(&self) -> Result<Vec<Supply>> {
-        self.devices
-            .iter()
-            .map(|entry| entry.supply(&self.name))
-            .collect()
+        self.supplies_within(Deadline::far())
+    }
+
+    /// The same within a limit, which bounds the programs that passwords come from. It blocks.
+    ///
+    /// # Errors
+    /// As [`supplies`](Self::supplies), and [`Error::Timeout`] when `deadline` comes first.
+    pub fn supplies_within(&self, deadline: Deadline) -> Result<Vec<Supply>> {
+        super::supplies(&[self], deadline)
+            .pop()
+            .unwrap_or_else(|| Ok(Vec::new()))
     }
 }
 
@@ -104,11 +128,27 @@ impl Entry {
     /// # Errors
     /// [`Error::Config`] when the password's file or variable cannot be read.
     pub fn settings(&self) -> Result<Settings> {
+        self.settings_within(Deadline::far())
+    }
+
+    fn settings_within(&self, deadline: Deadline) -> Result<Settings> {
         let mut settings = self.settings.clone();
-        if let Some(password) = self.password.read()? {
+        if let Some(password) = self.password.read_within(deadline)? {
             settings.set("password", password.expose())?;
         }
         Ok(settings)
+    }
+
+    /// An entry of the simulator's is no device that others could be told of.
+    pub(crate) fn refuse_simulated(&self) -> Result<()> {
+        match self.any_port {
+            true => Err(Error::config(
+                "port",
+                "0 is for fencekit sim alone",
+                "write the port that the device listens on",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// The device and what it takes to believe it.
@@ -116,19 +156,14 @@ impl Entry {
     /// # Errors
     /// As [`Node::supplies`]; `node` stands in front.
     pub fn supply(&self, node: &str) -> Result<Supply> {
+        self.supply_within(node, Deadline::far())
+    }
+
+    pub(super) fn supply_within(&self, node: &str, deadline: Deadline) -> Result<Supply> {
         let build = || {
-            if self.any_port {
-                return Err(Error::config(
-                    "port",
-                    "0 is for fencekit sim alone",
-                    "write the port that the device listens on",
-                ));
-            }
-            let settings = self.settings()?;
-            Ok(Supply {
-                device: settings.method().device(&settings)?,
-                policy: Policy::from_settings(&settings)?,
-            })
+            self.refuse_simulated()?;
+            let settings = self.settings_within(deadline)?;
+            Supply::from_settings(&settings)
         };
         build().map_err(|error| named(node, error))
     }
@@ -173,14 +208,40 @@ impl Password {
     /// # Errors
     /// [`Error::Config`] when the file or variable cannot be read, or the script fails.
     pub fn read(&self) -> Result<Option<Secret>> {
+        self.read_within(Deadline::far())
+    }
+
+    /// The same within a limit.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and [`Error::Timeout`] when `deadline` comes before the script's end.
+    pub fn read_within(&self, deadline: Deadline) -> Result<Option<Secret>> {
         match self {
             Self::None => Ok(None),
             Self::Given(secret) => Ok(Some(secret.clone())),
             Self::File(path) => credentials::from_file(path).map(Some),
             Self::Environment(variable) => credentials::from_environment(variable).map(Some),
-            Self::Script(command) => credentials::from_script(command, SCRIPT_PATIENCE).map(Some),
+            Self::Script(command) => from_script(command, deadline).map(Some),
         }
     }
+}
+
+fn from_script(command: &str, deadline: Deadline) -> Result<Secret> {
+    let patience = deadline.remaining().min(SCRIPT_PATIENCE);
+    let out_of_time = |source| Error::Timeout {
+        doing: "waiting for the password_script".to_owned(),
+        waited: patience,
+        source,
+    };
+    if patience.is_zero() {
+        return Err(out_of_time(None));
+    }
+    let read = credentials::from_script(command, patience);
+    // That the caller's time was over says more than that the program was still running.
+    read.map_err(|error| match deadline.expired() {
+        true => out_of_time(Some(Box::new(error))),
+        false => error,
+    })
 }
 
 /// A network on which nodes answer.

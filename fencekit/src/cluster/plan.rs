@@ -17,13 +17,9 @@ impl Cluster {
         Plan {
             node: node.name.clone(),
             devices: node
-                .devices
-                .iter()
+                .entries()
                 .zip(supplies)
-                .map(|(entry, supply)| Feed {
-                    off_max_watts: supply.policy.off_max_watts,
-                    ..Feed::of(supply.device.label(), address(entry.settings.text("ip")))
-                })
+                .map(|(entry, supply)| Feed::of(supply, address(entry.settings.text("ip"))))
                 .collect(),
             networks: self.networks(node, observer),
             require_witness: self.verify.require_witness,
@@ -36,7 +32,7 @@ impl Cluster {
     }
 
     /// The node that this host is. Pacemaker's name of a node is the host's, with or without its domain.
-    fn observer(&self, host: &str) -> Option<&Node> {
+    pub(crate) fn observer(&self, host: &str) -> Option<&Node> {
         let short = host.split('.').next();
         self.nodes
             .iter()

@@ -176,10 +176,12 @@ impl Draft {
             fields.into_iter().partition(|field| NODE.contains(&field.key));
         let mut addresses = Vec::new();
         let mut tcp_ports = Vec::new();
-        let mut devices = None;
+        let (mut devices, mut fallback, mut delay) = (None, None, None);
         for field in &about_node {
             match field.key {
                 "devices" => devices = Some(field),
+                "fallback" => fallback = Some(field),
+                "delay" => delay = Some(reader.time(field, SECOND)?),
                 "tcp_ports" => tcp_ports = ports(reader, field)?,
                 _ => addresses.extend(addresses_of(reader, field)?),
             }
@@ -189,7 +191,7 @@ impl Draft {
             base,
             warnings: &mut self.cluster.warnings,
         };
-        let placed = match devices {
+        let mut placed = match devices {
             Some(list) => several(&mut context, list, &about_device)?,
             None => {
                 if let Some(field) = about_device.iter().find(|field| !entry::is_known(field.key)) {
@@ -199,11 +201,20 @@ impl Draft {
                 vec![entry::read(&mut context, &about_device, &[], &mut [], at, path)?]
             }
         };
+        let devices = placed.iter().map(|placed| placed.entry.clone()).collect();
+        if let Some(field) = fallback {
+            let own = reader.fields(field.value, field.value_at(), &field.path)?;
+            let at = field.value_at();
+            placed.push(entry::read(&mut context, &own, &[], &mut [], at, &field.path)?);
+        }
         let node = Node {
             name: node.key.to_owned(),
-            devices: placed.iter().map(|placed| placed.entry.clone()).collect(),
+            devices,
+            fallback: fallback.and_then(|_| placed.last().map(|placed| placed.entry.clone())),
+            delay,
             addresses,
             tcp_ports,
+            has_host_vars: false,
         };
         Ok((node, placed))
     }
@@ -276,6 +287,7 @@ impl Draft {
         let Some(node) = self.cluster.nodes.iter_mut().find(|known| known.name == node) else {
             return Ok(());
         };
+        let of_file = node.addresses.len();
         for field in reader.fields_with_repeats(&root, root.at, "")? {
             if !matches!(field.key, "mgmt_ip" | "storage_ip" | "client_ips") {
                 continue;
@@ -284,6 +296,7 @@ impl Draft {
                 add_address(&reader, node, address, &field)?;
             }
         }
+        node.has_host_vars = node.addresses.len() > of_file;
         Ok(())
     }
 

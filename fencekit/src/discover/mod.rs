@@ -1,9 +1,14 @@
 //! What was found on a network by asking everybody, or one address after the other.
 
 mod dns;
+#[cfg(all(feature = "kasa", feature = "esphome", feature = "tasmota", feature = "ipmi"))]
+mod everywhere;
 pub mod mdns;
 #[cfg(any(feature = "esphome", feature = "tasmota"))]
 pub mod sweep;
+
+#[cfg(all(feature = "kasa", feature = "esphome", feature = "tasmota", feature = "ipmi"))]
+pub use everywhere::{Search, Target, search};
 
 use std::net::SocketAddr;
 
@@ -39,4 +44,9 @@ pub(crate) fn with_colons(mac: &str) -> String {
     }
     let pairs: Vec<_> = mac.as_bytes().chunks(2).map(String::from_utf8_lossy).collect();
     pairs.join(":")
+}
+
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(packet: &[u8]) {
+    let _ = dns::records(packet);
 }

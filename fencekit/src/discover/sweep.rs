@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -125,16 +125,38 @@ impl Sweep {
 /// Finds ESPHome and Tasmota devices in a range of addresses. Nothing is logged in to or changed. What does not answer
 /// is passed over, and so is ESPHome's web server behind a login, which says nothing of itself.
 ///
+/// When the deadline comes before the end of the range, what was found so far is given back, with a warning in the log.
+///
 /// # Errors
-/// [`Error::Timeout`] when the deadline comes before the end of the range.
+/// [`Error::Timeout`] when the deadline comes before the end of the range and nothing was found.
 pub async fn discover(sweep: &Sweep, deadline: Deadline) -> Result<Vec<Found>> {
-    let found = stream::iter(sweep.range.addresses())
-        .map(|address| knock(address.into(), sweep, deadline))
-        .buffered(sweep.at_once.max(1))
-        .filter_map(std::future::ready)
-        .collect::<Vec<_>>();
-    let all = async { Ok(found.await) };
-    deadline.run("asking every address", all).await
+    let started = Instant::now();
+    let mut found = Vec::new();
+    let all = async {
+        let answers = stream::iter(sweep.range.addresses())
+            .map(|address| knock(address.into(), sweep, deadline))
+            .buffer_unordered(sweep.at_once.max(1))
+            .filter_map(std::future::ready);
+        let mut answers = std::pin::pin!(answers);
+        while let Some(one) = answers.next().await {
+            found.push(one);
+        }
+        Ok(())
+    };
+    // Every address's own wait ends with the deadline, too: that the end was reached says nothing then.
+    let is_whole = deadline.run("asking every address", all).await.is_ok() && !deadline.expired();
+    if !is_whole && found.is_empty() {
+        return Err(Error::Timeout {
+            doing: "asking every address".to_owned(),
+            waited: started.elapsed(),
+            source: None,
+        });
+    }
+    if !is_whole {
+        log::warn!("the time was up before every address had answered: devices may be missing");
+    }
+    found.sort_by_key(|one| one.address);
+    Ok(found)
 }
 
 async fn knock(address: IpAddr, sweep: &Sweep, deadline: Deadline) -> Option<Found> {
@@ -184,10 +206,10 @@ mod tasmota {
             title_case: false,
         };
         let client = HttpClient::new(endpoint, options, steps, deadline).await.ok()?;
-        let reply = client
-            .exchange(Request::get("/cm?cmnd=Status%200"), deadline)
-            .await
-            .ok()?;
+        // Without its own address as Referer a device with SetOption128 0 answers nothing.
+        let request =
+            Request::get("/cm?cmnd=Status%200").header("Referer", format!("http://{}/", endpoint.host));
+        let reply = client.exchange(request, deadline).await.ok()?;
         let text = reply.text();
         let (identity, note) = if text.contains("\"WARNING\"") && text.contains("password") {
             (Identity::default(), "asks for its password")

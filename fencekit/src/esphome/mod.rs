@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use self::native::{Native, PreSharedKey, Refusal};
+use self::native::{Native, NativeSession, PreSharedKey, Refusal};
 use self::plug::Wanted;
 use self::web::Web;
 use crate::deadline::Deadline;
@@ -25,6 +25,9 @@ use crate::identity::Identity;
 use crate::method::Method;
 use crate::options::{Kind, OptionSpec, Settings};
 use crate::transport::{Endpoint, Steps};
+
+/// Name of the sensor that measures the outlet's power, unless the user names another.
+const POWER_SENSOR: &str = "Power";
 
 /// Options of this method, besides the common ones.
 pub const OPTIONS: &[OptionSpec] = &[
@@ -51,27 +54,19 @@ pub const OPTIONS: &[OptionSpec] = &[
         "power-sensor",
         "Name of the sensor that measures the outlet's power",
     )
-    .or("Power"),
+    .or(POWER_SENSOR),
 ];
 
 pub(crate) fn device(settings: &Settings) -> Result<Box<dyn FenceDevice>> {
     let wanted = Wanted::from_settings(settings)?;
     let key = encryption_key(settings)?;
-    let transport = settings.text("transport").unwrap_or("auto");
-    let (encrypted, has_login) = (
-        key.is_some(),
-        settings.has("username") || settings.has("password"),
-    );
+    let encrypted = key.is_some();
     let web = || Web::from_settings(settings, &wanted);
     let native = |key| Native::from_settings(settings, &wanted, key);
-    let (way, port) = match transport {
-        "native" => (Way::Native(native(key)?), native::PORT),
-        "web" => (Way::Web(web()?), web::PORT),
-        // A key must never be got round by falling back to plaintext.
-        _ if encrypted => (Way::Native(native(key)?), native::PORT),
-        // Only REST knows of user names and passwords.
-        _ if has_login => (Way::Web(web()?), web::PORT),
-        _ => {
+    let (way, port) = match Transport::of(settings, settings.has("password")) {
+        Transport::Native => (Way::Native(native(key)?), native::PORT),
+        Transport::Web => (Way::Web(web()?), web::PORT),
+        Transport::Either => {
             let either = Way::Either {
                 native: native(None)?,
                 web: web()?,
@@ -90,6 +85,31 @@ pub(crate) fn device(settings: &Settings) -> Result<Box<dyn FenceDevice>> {
         encrypted,
         way,
     }))
+}
+
+/// Which API is to be used, by the options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// The native API alone.
+    Native,
+    /// REST alone.
+    Web,
+    /// Whichever answers.
+    Either,
+}
+
+impl Transport {
+    pub(crate) fn of(settings: &Settings, has_password: bool) -> Self {
+        match settings.text("transport") {
+            Some("native") => Self::Native,
+            Some("web") => Self::Web,
+            // A key must never be got round by falling back to plaintext.
+            _ if settings.secret("encryption_key").is_some() => Self::Native,
+            // Only REST knows of user names and passwords.
+            _ if settings.has("username") || has_password => Self::Web,
+            _ => Self::Either,
+        }
+    }
 }
 
 /// The key of the native API.
@@ -163,7 +183,7 @@ struct Esphome {
 enum Way {
     Native(Native),
     Web(Web),
-    /// Whichever answers; remembered, so that a port that swallows everything costs time once only.
+    /// Whichever answers; remembered once that is certain, so that a port that swallows everything costs time once only.
     Either {
         native: Native,
         web: Web,
@@ -177,7 +197,7 @@ enum Api {
     Web,
 }
 
-/// How long the native API may take to answer before REST is tried.
+/// How long the native API may take to answer before REST is tried. A slow device gets the rest of its time after that.
 const PROBE: Duration = Duration::from_secs(1);
 
 impl Esphome {
@@ -189,26 +209,82 @@ impl Esphome {
         found: &OnceLock<Api>,
         deadline: Deadline,
     ) -> Result<Box<dyn Session>> {
-        let refused = match native.open(deadline.capped(PROBE)).await {
-            Ok(session) => {
-                log::info!("{}: reached by the native API, without encryption", self.label);
-                let _ = found.set(Api::Native);
-                return Ok(Box::new(session));
+        let refusal = match native.open(deadline.capped(PROBE)).await {
+            Ok(session) => return Ok(self.by_native(session, found)),
+            Err(Refusal::Failed(error))
+                if !matches!(error, Error::Unreachable { .. } | Error::Timeout { .. }) =>
+            {
+                return Err(error);
             }
-            Err(Refusal::NotForUs(error)) => error,
-            Err(Refusal::Failed(error @ (Error::Unreachable { .. } | Error::Timeout { .. }))) => error,
-            Err(Refusal::Failed(error)) => return Err(error),
+            Err(refusal) => refusal,
         };
+        if !refusal.is_final() {
+            return self.find_slowly(native, web, found, refusal, deadline).await;
+        }
+        let refused = Error::from(refusal);
         if !web.is_reachable(deadline).await {
             return Err(refused);
         }
+        self.log_rest(&refused);
+        let _ = found.set(Api::Web);
+        Ok(Box::new(web.open(deadline).await?))
+    }
+
+    /// When the native API was not quick enough, or nothing is heard of it: by REST if that shows the switch, else by the
+    /// native API with all the time that is left.
+    async fn find_slowly(
+        &self,
+        native: &Native,
+        web: &Web,
+        found: &OnceLock<Api>,
+        refusal: Refusal,
+        deadline: Deadline,
+    ) -> Result<Box<dyn Session>> {
+        // A device that accepts connections may well be quicker the next time, and tells more by its native API.
+        let is_certain = matches!(refusal, Refusal::Unconnected(_)) || native.port() == web.port();
+        let half = deadline.capped(deadline.remaining() / 2);
+        let unusable = match shown_by_rest(web, half).await {
+            Ok(session) => {
+                self.log_rest(&refusal.into());
+                if is_certain {
+                    let _ = found.set(Api::Web);
+                }
+                return Ok(session);
+            }
+            Err(error) => error,
+        };
+        match native.open(deadline).await {
+            Ok(session) => Ok(self.by_native(session, found)),
+            // The device's own words about a login or a switch's name tell more than silence.
+            Err(_) if matches!(unusable, Error::Authentication { .. } | Error::Config { .. }) => {
+                Err(unusable)
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    fn by_native(&self, session: NativeSession, found: &OnceLock<Api>) -> Box<dyn Session> {
+        log::info!("{}: reached by the native API, without encryption", self.label);
+        let _ = found.set(Api::Native);
+        Box::new(session)
+    }
+
+    fn log_rest(&self, refused: &Error) {
         log::info!(
             "{}: reached by REST, as the native API is not usable: {refused}",
             self.label
         );
-        let _ = found.set(Api::Web);
-        Ok(Box::new(web.open(deadline).await?))
     }
+}
+
+/// A session by REST that has seen the switch.
+async fn shown_by_rest(web: &Web, deadline: Deadline) -> Result<Box<dyn Session>> {
+    if !web.is_reachable(deadline).await {
+        return Err(Error::unreachable("nothing listens at the port of REST"));
+    }
+    let mut session = web.open(deadline).await?;
+    session.inspect(deadline).await?;
+    Ok(Box::new(session))
 }
 
 #[async_trait]
@@ -270,6 +346,19 @@ mod tests {
         );
         let contradiction = settings(&[("encryption_key", good), ("transport", "web")]);
         assert!(encryption_key(&contradiction).is_err());
+    }
+
+    #[test]
+    fn an_empty_power_sensor_is_the_usual_one() {
+        for transport in ["auto", "web", "native"] {
+            let given = [
+                ("ip", "10.0.0.9"),
+                ("plug", "Relay"),
+                ("transport", transport),
+                ("power_sensor", ""),
+            ];
+            assert!(device(&settings(&given)).is_ok(), "{transport}");
+        }
     }
 
     #[test]

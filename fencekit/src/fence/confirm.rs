@@ -124,7 +124,7 @@ pub(super) async fn status(
 }
 
 /// One question on a new session, tried again as [`open`] does.
-pub(super) async fn ask<T: Send>(
+pub(crate) async fn ask<T: Send>(
     device: &dyn FenceDevice,
     policy: &Policy,
     deadline: Deadline,
@@ -181,6 +181,17 @@ pub(super) async fn reboot(
 ) -> Result<Rebooted> {
     let off = switch(device, PowerState::Off, policy, deadline, watch).await?;
     deadline.sleep(MIN_OFF).await;
+    let on = on_again(device, policy, deadline, watch).await;
+    Ok(Rebooted { off, on })
+}
+
+/// The on of a reboot, of one device or of a node's: as often as [`Policy::on_attempts`] says.
+pub(crate) async fn on_again(
+    device: &dyn FenceDevice,
+    policy: &Policy,
+    deadline: Deadline,
+    watch: &dyn Watch,
+) -> Result<Confirmation> {
     let mut on = Err(Error::unsupported("on was not tried"));
     for attempt in 1..=policy.on_attempts.max(1) {
         on = switch(device, PowerState::On, policy, deadline, watch).await;
@@ -188,7 +199,7 @@ pub(super) async fn reboot(
             break;
         }
     }
-    Ok(Rebooted { off, on })
+    on
 }
 
 pub(super) async fn switch(
@@ -214,6 +225,7 @@ pub(super) async fn switch(
         looks: 0,
         refusals: 0,
         failures: 0,
+        agreeing: 0,
         last: None,
     };
     let outcome = run.drive().await;
@@ -262,6 +274,8 @@ struct Run<'a> {
     refusals: u32,
     /// Failures in a row, for the backoff.
     failures: u32,
+    /// How many looks in a row have shown the wanted state since the last command.
+    agreeing: u32,
     /// What was last seen or met, for the error.
     last: Option<Result<Observation>>,
 }
@@ -333,7 +347,7 @@ impl Run<'_> {
     /// Looks until the state has come as often as asked for, or the command has to be sent again.
     async fn read_back(&mut self) -> Result<Seen> {
         let sent = Instant::now();
-        let mut agreeing = 0;
+        self.agreeing = 0;
         // The second look comes soon, the later ones up to `Policy::poll` apart.
         let shortest = self.device.shortest_poll();
         let mut pause = shortest;
@@ -349,22 +363,22 @@ impl Run<'_> {
                         );
                         return Ok(Seen::SendAgain);
                     }
-                    agreeing = if seen.observation.is(self.wanted) {
-                        agreeing + 1
+                    self.agreeing = if seen.observation.is(self.wanted) {
+                        self.agreeing + 1
                     } else {
                         0
                     };
                     self.last = Some(Ok(seen.observation));
                 }
                 Err(error) => {
-                    agreeing = 0;
+                    self.agreeing = 0;
                     self.again_after(error).await?;
                 }
             }
-            if agreeing >= self.policy.confirm_reads.max(1) {
+            if self.agreeing >= self.policy.confirm_reads.max(1) {
                 return Ok(Seen::Reached);
             }
-            if agreeing == 0 && sent.elapsed() >= SEND_AGAIN_AFTER {
+            if self.agreeing == 0 && sent.elapsed() >= SEND_AGAIN_AFTER {
                 return Ok(Seen::SendAgain);
             }
             if !self.deadline.sleep(pause).await {
@@ -520,6 +534,16 @@ impl Run<'_> {
         }
     }
 
+    /// The state had come, and the time was over before it was seen often enough.
+    fn too_few_looks(&self) -> String {
+        let asked = self.policy.confirm_reads.max(1);
+        let lower = if asked > 1 { ", or lower confirm_reads" } else { "" };
+        format!(
+            "seen {} {} of confirm_reads={asked} times in a row when the time was over; raise power_timeout{lower}",
+            self.wanted, self.agreeing
+        )
+    }
+
     fn not_confirmed(&mut self) -> Error {
         let sent = if self.commands == 1 {
             "once".to_owned()
@@ -528,6 +552,7 @@ impl Run<'_> {
         };
         let (detail, source): (String, crate::error::Source) = match self.last.take() {
             Some(Ok(Observation::Unknown(reason))) => (reason, None),
+            Some(Ok(seen)) if seen.is(self.wanted) => (self.too_few_looks(), None),
             Some(Ok(seen)) => (
                 format!("the device still says {seen} (command sent {sent})"),
                 None,

@@ -11,9 +11,12 @@
 //! Anything else is an error. On and off are idempotent, so they are sent again after a lost reply, a restart of
 //! the device, or when the outlet stays as it was. Cycle, reset and toggle are never used.
 
-mod confirm;
+pub(crate) mod confirm;
 #[cfg(test)]
 mod tests;
+
+#[cfg(all(feature = "cluster", feature = "verify"))]
+pub(crate) use confirm::ask;
 
 use std::future::Future;
 use std::time::Duration;

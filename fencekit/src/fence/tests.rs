@@ -343,6 +343,87 @@ async fn an_outlet_that_stays_on_is_an_error_at_the_deadline_that_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_off_that_is_not_seen_often_enough_in_time_says_how_often_it_was() {
+    let device = Scripted::new(Readback::NewConnection, []);
+    let policy = Policy {
+        confirm_reads: 20,
+        poll: Duration::from_secs(5),
+        ..strict()
+    };
+    let error = off(&device, &policy).await.unwrap_err().to_string();
+    let looks = device
+        .trace()
+        .iter()
+        .filter(|step| matches!(step, Trace::Inspected(_, Off, _)))
+        .count();
+    assert!((2..20).contains(&looks), "{looks}");
+    assert_eq!(
+        error,
+        format!(
+            "not confirmed off: seen off {looks} of confirm_reads=20 times in a row when the time was over; \
+             raise power_timeout, or lower confirm_reads"
+        )
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_is_left_alone_for_power_wait_which_takes_nothing_from_power_timeout() {
+    let policy = Policy {
+        power_wait: Duration::from_secs(7),
+        power_timeout: Duration::from_secs(4),
+        ..strict()
+    };
+    let device = Scripted::new(Readback::NewConnection, []);
+    let (send, events) = std::sync::mpsc::channel();
+    let watch = move |event: Event<'_>| {
+        let now = tokio::time::Instant::now();
+        match event {
+            Event::Sending(..) => drop(send.send(("sent", now))),
+            Event::Looked(_) => drop(send.send(("looked", now))),
+            _ => {}
+        }
+    };
+    let deadline = Deadline::after(Duration::from_secs(30));
+    device.off_confirmed(&policy, deadline, &watch).await.unwrap();
+    let events: Vec<_> = events.try_iter().collect();
+    let [("sent", sent), ("looked", looked)] = events.as_slice() else {
+        panic!("{events:?}");
+    };
+    assert_eq!((*looked - *sent).as_secs(), 7);
+
+    // A deadline within it: the outlet is off, and nobody has seen it.
+    let device = Scripted::new(Readback::NewConnection, []);
+    let deadline = Deadline::after(Duration::from_secs(5));
+    let error = device.off_confirmed(&policy, deadline, &()).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("the time was over before the outlet could be looked at (command sent once)"),
+        "{error}"
+    );
+    assert!(!device.model.lock().unwrap().on);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_says_no_three_times_means_it() {
+    let refusals = |count| vec![[Step::Honest, Step::Honest, Step::Fail(Kind::Refused)]; count].concat();
+    let tried = |device: &Scripted| {
+        let trace = device.trace();
+        let of = |step: &&Trace| matches!(step, Trace::Tried(..));
+        trace.iter().filter(of).count()
+    };
+    let device = Scripted::new(Readback::NewConnection, refusals(2));
+    let confirmed = off(&device, &strict()).await.unwrap();
+    assert_eq!((confirmed.commands, tried(&device)), (3, 3));
+
+    let device = Scripted::new(Readback::NewConnection, refusals(3));
+    let error = off(&device, &strict()).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
+    assert_eq!(tried(&device), 3);
+    assert!(device.model.lock().unwrap().on);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_device_that_hangs_ends_at_the_deadline() {
     let started = tokio::time::Instant::now();
     let device = Scripted::new(Readback::NewConnection, [Step::Honest, Step::Hang]);

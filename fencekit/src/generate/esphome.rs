@@ -3,40 +3,21 @@
 //! What matters to fencing and differs from ESPHome's defaults is written out: no restart when no client or network is
 //! there, the relay's state kept over a restart and written at once, an encrypted API, no web server unless it is used.
 
-use std::collections::BTreeMap;
+mod secrets;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use zeroize::Zeroizing;
-
-use crate::cluster::{Cluster, Entry};
+use self::secrets::Secrets;
+use super::File;
+use crate::cluster::{Cluster, Entry, Password};
 use crate::error::{Error, Result};
+use crate::esphome::Transport;
 use crate::method::Method;
 use crate::options::Settings;
 
 /// Longest name of a host that ESPHome takes.
 const LONGEST_NAME: usize = 31;
 
-/// A generated file.
-#[derive(Clone, PartialEq, Eq)]
-pub struct File {
-    /// Its name, without a directory.
-    pub name: String,
-    /// What is in it.
-    pub text: String,
-    /// Whether it holds secrets: to be readable by its owner alone, and never shown.
-    pub secret: bool,
-}
-
-impl std::fmt::Debug for File {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = if self.secret { "..." } else { &self.text };
-        f.debug_struct("File")
-            .field("name", &self.name)
-            .field("text", &text)
-            .finish()
-    }
-}
+/// Pins that an ESP8266 has free for relays, by their numbers: neither the serial line's nor the flash memory's.
+const PINS: [u8; 7] = [12, 5, 4, 15, 14, 13, 16];
 
 /// What was generated.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +31,8 @@ pub struct Firmware {
 /// Firmware for every ESPHome device of a cluster. `random` fills bytes for keys and passwords that the file lacks.
 ///
 /// # Errors
-/// [`Error::Config`] when two entries of one device contradict each other, or a password cannot be read.
+/// [`Error::Config`] when two entries of one device contradict each other, when it has more switches than a board has
+/// pins, or a password cannot be read.
 pub fn firmware(cluster: &Cluster, random: &mut dyn FnMut(&mut [u8]) -> Result<()>) -> Result<Firmware> {
     let mut made = Firmware::default();
     let mut secrets = Secrets::new(random);
@@ -87,11 +69,7 @@ struct Device<'a> {
 fn devices(cluster: &Cluster) -> Result<Vec<Device<'_>>> {
     let mut devices: Vec<Device<'_>> = Vec::new();
     for node in &cluster.nodes {
-        for entry in node
-            .devices
-            .iter()
-            .filter(|entry| entry.method() == Method::Esphome)
-        {
+        for entry in node.entries().filter(|entry| entry.method() == Method::Esphome) {
             let address = entry.settings.required("ip")?;
             if let Some(known) = devices.iter_mut().find(|device| device.address == address) {
                 known.nodes.push(&node.name);
@@ -164,8 +142,7 @@ impl Device<'_> {
             self.name
         );
         text.push_str("substitutions:\n  board: esp01_1m\n");
-        for (number, _) in switches.iter().enumerate() {
-            let pin = [12, 5, 4, 15].get(number).copied().unwrap_or(14);
+        for (number, (_, pin)) in switches.iter().zip(PINS).enumerate() {
             text.push_str(&format!("  relay_{}_pin: GPIO{pin}\n", number + 1));
         }
         text.push_str(&format!(
@@ -173,17 +150,12 @@ impl Device<'_> {
             self.name,
             quoted(&self.name.replace('-', " "))
         ));
-        let mut sub_devices: Vec<&str> = switches.iter().filter_map(|switch| switch.device()).collect();
-        sub_devices.dedup();
+        let sub_devices = sub_devices(switches);
         if !sub_devices.is_empty() {
             text.push_str("  devices:\n");
         }
-        for device in sub_devices {
-            text.push_str(&format!(
-                "    - id: {}\n      name: {}\n",
-                id_of(device),
-                quoted(device)
-            ));
+        for (device, id) in sub_devices {
+            text.push_str(&format!("    - id: {id}\n      name: {}\n", quoted(device)));
         }
         text.push_str(
             "\nesp8266:\n  board: ${board}\n\
@@ -231,14 +203,21 @@ impl Device<'_> {
             })?
             .unwrap_or_else(|| "admin".to_owned());
         let name = format!("{slug}_web_password");
-        let mut given = None;
-        for entry in &self.entries {
-            if let Some(password) = entry.settings()?.secret("password") {
-                given = Some(password);
+        let mut given: Option<(&str, crate::Secret)> = None;
+        for (node, entry) in self.nodes.iter().zip(&self.entries) {
+            let Some(password) = entry.settings()?.secret("password") else {
+                continue;
+            };
+            match &given {
+                Some((first, known)) if known.expose() != password.expose() => {
+                    return Err(super::two_passwords(first, node, &self.address));
+                }
+                Some(_) => {}
+                None => given = Some((node, password)),
             }
         }
         match given {
-            Some(password) => secrets.set(&name, password.expose()),
+            Some((_, password)) => secrets.set(&name, password.expose()),
             None => {
                 secrets.fresh(&name)?;
                 notes.push(format!(
@@ -254,11 +233,11 @@ impl Device<'_> {
         ))
     }
 
+    /// Whether an entry is reached by REST, as the backend decides it.
     fn is_web(&self) -> bool {
         self.entries.iter().any(|entry| {
-            let settings = &entry.settings;
-            let native = settings.secret("encryption_key").is_some();
-            settings.text("transport") == Some("web") || (settings.has("username") && !native)
+            let has_password = !matches!(entry.password, Password::None);
+            Transport::of(&entry.settings, has_password) == Transport::Web
         })
     }
 
@@ -300,6 +279,18 @@ impl Device<'_> {
                 name: name.to_owned(),
             });
         }
+        if switches.len() > PINS.len() {
+            return Err(Error::config(
+                "switch_name",
+                format!(
+                    "names {} switches of the device at {}, and a board has pins for {} relays",
+                    switches.len(),
+                    self.address,
+                    PINS.len()
+                ),
+                "write the firmware of so large a device by hand",
+            ));
+        }
         Ok(switches)
     }
 
@@ -338,6 +329,7 @@ impl Switch {
 }
 
 fn switch_section(switches: &[Switch]) -> String {
+    let sub_devices = sub_devices(switches);
     let mut text = "\nswitch:\n".to_owned();
     for (number, switch) in switches.iter().enumerate() {
         text.push_str(&format!(
@@ -346,11 +338,28 @@ fn switch_section(switches: &[Switch]) -> String {
             quoted(switch.own_name()),
             number + 1
         ));
-        if let Some(device) = switch.device() {
-            text.push_str(&format!("    device_id: {}\n", id_of(device)));
+        let device = switch.device();
+        if let Some((_, id)) = sub_devices.iter().find(|(name, _)| Some(*name) == device) {
+            text.push_str(&format!("    device_id: {id}\n"));
         }
     }
     text
+}
+
+/// The sub-devices of the switches, each once, with an id of its own: `Rack B` and `rack-b` are two.
+fn sub_devices(switches: &[Switch]) -> Vec<(&str, String)> {
+    let mut found: Vec<(&str, String)> = Vec::new();
+    for device in switches.iter().filter_map(Switch::device) {
+        if found.iter().any(|(known, _)| *known == device) {
+            continue;
+        }
+        let mut id = id_of(device);
+        while found.iter().any(|(_, taken)| *taken == id) {
+            id.push_str("_2");
+        }
+        found.push((device, id));
+    }
+    found
 }
 
 fn id_of(device: &str) -> String {
@@ -370,57 +379,6 @@ fn id_of(device: &str) -> String {
 /// A string that YAML reads back as it is: JSON's form is one of YAML's. `$` would begin a substitution.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text.replace('$', "$$")).to_string()
-}
-
-/// What goes into `secrets.yaml`.
-struct Secrets<'a> {
-    values: BTreeMap<String, Zeroizing<String>>,
-    random: &'a mut dyn FnMut(&mut [u8]) -> Result<()>,
-}
-
-impl<'a> Secrets<'a> {
-    fn new(random: &'a mut dyn FnMut(&mut [u8]) -> Result<()>) -> Self {
-        Self {
-            values: BTreeMap::new(),
-            random,
-        }
-    }
-
-    fn set(&mut self, name: &str, value: &str) {
-        self.values
-            .insert(name.to_owned(), Zeroizing::new(value.to_owned()));
-    }
-
-    /// A new password under this name, which is given back.
-    fn fresh(&mut self, name: &str) -> Result<String> {
-        let mut bytes = Zeroizing::new([0u8; 16]);
-        (self.random)(bytes.as_mut_slice())?;
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.set(name, &hex);
-        Ok(name.to_owned())
-    }
-
-    fn fresh_key(&mut self, name: &str) -> Result<()> {
-        let mut bytes = Zeroizing::new([0u8; 32]);
-        (self.random)(bytes.as_mut_slice())?;
-        self.set(name, &STANDARD.encode(bytes.as_slice()));
-        Ok(())
-    }
-
-    fn finish(self) -> File {
-        let mut text =
-            "# Secrets of the ESPHome devices: for their owner alone (chmod 600), and in no repository.\n\
-                        wifi_ssid: \"change me\"\nwifi_password: \"change me\"\n"
-                .to_owned();
-        for (name, value) in &self.values {
-            text.push_str(&format!("{name}: {}\n", serde_json::Value::from(value.as_str())));
-        }
-        File {
-            name: "secrets.yaml".to_owned(),
-            text,
-            secret: true,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -499,6 +457,88 @@ mod tests {
             yaml.contains("name: \"Left\"") && yaml.contains("device_id: device_rack_b"),
             "{yaml}"
         );
+    }
+
+    #[test]
+    fn a_fallback_is_a_device_too() {
+        let firmware = made(
+            "  a: {method: ipmi, ip: 10.0.0.9, user: u, password: p, fallback: {method: esphome, ip: 10.0.0.3, plug: Relay}}\n",
+        )
+        .unwrap();
+        assert!(text(&firmware, "a-power.yaml").contains("name: \"Relay\""));
+    }
+
+    #[test]
+    fn sub_devices_stand_once_and_with_ids_of_their_own() {
+        let firmware = made(
+            "  a: {method: esphome, ip: 10.0.0.3, switch_name: Rack B/One}\n  b: {method: esphome, ip: 10.0.0.3, switch_name: rack-b/One}\n  c: {method: esphome, ip: 10.0.0.3, switch_name: Rack B/Two}\n",
+        )
+        .unwrap();
+        let yaml = text(&firmware, "a-power.yaml");
+        for (part, times) in [
+            ("    - id: device_rack_b\n      name: \"Rack B\"", 1),
+            ("    - id: device_rack_b_2\n      name: \"rack-b\"", 1),
+            ("    device_id: device_rack_b\n", 2),
+            ("    device_id: device_rack_b_2\n", 1),
+        ] {
+            assert_eq!(yaml.matches(part).count(), times, "{part}\n{yaml}");
+        }
+    }
+
+    #[test]
+    fn every_relay_has_a_pin_of_its_own_as_long_as_there_are_some() {
+        let nodes = |count: usize| -> String {
+            (0..count)
+                .map(|n| format!("  n{n}: {{method: esphome, ip: 10.0.0.3, switch_name: R{n}}}\n"))
+                .collect()
+        };
+        let firmware = made(&nodes(PINS.len())).unwrap();
+        let yaml = text(&firmware, "n0-power.yaml");
+        for (number, pin) in PINS.iter().enumerate() {
+            assert!(
+                yaml.contains(&format!("  relay_{}_pin: GPIO{pin}\n", number + 1)),
+                "{yaml}"
+            );
+            assert_eq!(yaml.matches(&format!("GPIO{pin}\n")).count(), 1, "{yaml}");
+        }
+        let error = made(&nodes(PINS.len() + 1)).unwrap_err().to_string();
+        assert!(
+            error.starts_with("switch_name: ") && error.contains("10.0.0.3"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_web_server_is_there_exactly_when_the_backend_uses_it() {
+        for (options, is_web) in [
+            ("transport: native, user: op", false),
+            ("user: op", true),
+            ("user: op, password: p", true),
+            ("user: op, transport: web", true),
+            (&format!("user: op, encryption_key: \"{KEY}\""), false),
+            ("transport: auto", false),
+        ] {
+            let firmware = made(&format!(
+                "  b: {{method: esphome, ip: 10.0.0.3, switch_name: Relay, {options}}}\n"
+            ))
+            .unwrap();
+            assert_eq!(
+                text(&firmware, "b-power.yaml").contains("web_server:"),
+                is_web,
+                "{options}"
+            );
+        }
+    }
+
+    #[test]
+    fn two_web_passwords_for_one_device_are_refused_by_the_nodes_names() {
+        let error = made(
+            "  a: {method: esphome, ip: 10.0.0.3, switch_name: One, user: op, password: s3cret}\n  b: {method: esphome, ip: 10.0.0.3, switch_name: Two, user: op, password: 0ther}\n",
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("a and b") && error.contains("10.0.0.3"), "{error}");
+        assert!(!error.contains("s3cret") && !error.contains("0ther"), "{error}");
     }
 
     #[test]

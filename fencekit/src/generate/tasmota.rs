@@ -32,27 +32,33 @@ pub struct Firmware {
 /// that the devices can reach: older firmware answers nothing for up to a minute while it looks for one in vain.
 ///
 /// # Errors
-/// [`Error::Config`] for a plug that is no relay number, or a password that cannot be read, is longer than the
+/// [`Error::Config`] for a plug that is no relay number, two passwords for one device, or a password that cannot be read, is longer than the
 /// firmware keeps, or holds what its console cannot carry.
 pub fn tasmota(cluster: &Cluster, ntp_server: Option<IpAddr>) -> Result<Vec<Firmware>> {
     let mut devices: BTreeMap<String, Firmware> = BTreeMap::new();
+    // Of which node a device's password is.
+    let mut password_of: BTreeMap<String, &str> = BTreeMap::new();
     for node in &cluster.nodes {
-        for entry in node
-            .devices
-            .iter()
-            .filter(|entry| entry.method() == Method::Tasmota)
-        {
+        for entry in node.entries().filter(|entry| entry.method() == Method::Tasmota) {
             let address = address(entry)?;
             let relay = relay(&node.name, entry)?;
             let device = devices.entry(address.clone()).or_insert_with(|| Firmware {
-                address,
+                address: address.clone(),
                 nodes: Vec::new(),
                 commands: Vec::new(),
                 password: None,
             });
             device.nodes.push((node.name.clone(), relay));
-            if let Some(password) = entry.password.read()? {
-                device.password = Some(web_password(&node.name, password.expose())?);
+            let Some(password) = entry.password.read()? else {
+                continue;
+            };
+            let password = web_password(&node.name, password.expose())?;
+            let first = *password_of.entry(address).or_insert(&node.name);
+            match &device.password {
+                Some(known) if known.expose() != password.expose() => {
+                    return Err(super::two_passwords(first, &node.name, &device.address));
+                }
+                _ => device.password = Some(password),
             }
         }
     }
@@ -218,6 +224,27 @@ stonith_nodes:
             assert_eq!(all.matches(command).count(), 1, "{command} in {all}");
         }
         assert!(!devices[1].commands.join("\n").contains("PulseTime2"));
+    }
+
+    #[test]
+    fn a_fallback_is_a_device_too() {
+        let devices = devices(
+            "stonith_nodes: {a: {method: ipmi, ip: 10.0.0.9, user: u, password: p, fallback: {method: tasmota, ip: 10.0.0.1, plug: 2}}}",
+        )
+        .unwrap();
+        assert_eq!(devices.len(), 1);
+        assert_eq!(devices[0].nodes, [("a".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn two_passwords_for_one_device_are_refused_by_the_nodes_names() {
+        let error = devices(
+            "stonith_nodes:\n  a: {method: tasmota, ip: 10.0.0.1, password: s3cret, plug: 1}\n  b: {method: tasmota, ip: 10.0.0.1, plug: 2}\n  c: {method: tasmota, ip: 10.0.0.1, password: 0ther, plug: 3}\n",
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("a and c") && error.contains("10.0.0.1"), "{error}");
+        assert!(!error.contains("s3cret") && !error.contains("0ther"), "{error}");
     }
 
     #[test]

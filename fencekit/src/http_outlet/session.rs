@@ -92,8 +92,8 @@ fn unsuccessful(option: &str, reply: &Reply, error: fn(String) -> Error) -> Erro
     let status = reply.status;
     match reply.redirect() {
         Some(place) => error(format!(
-            "{option} redirects to {place} (HTTP {status}), which is not followed; write that address, if it is the \
-             device's own"
+            "{option} redirects to {place} (HTTP {status}), which is not followed; write the address that it has \
+             there, if that is the device's own"
         )),
         None => error(format!("HTTP {status} for {option}")),
     }

@@ -55,6 +55,38 @@ impl Bmc {
         })
     }
 
+    /// What lies behind a failure to reach the BMC: one that drops the unknown cipher suite 17 without a word is as silent
+    /// as one that is away. It is asked with suite 3, which a fence never does after a silence, since whoever suppresses
+    /// packets would choose the suite then. Nothing is switched.
+    #[cfg(all(feature = "cluster", feature = "verify"))]
+    pub(crate) async fn explained(&self, error: Error, deadline: Deadline) -> Error {
+        let unheard =
+            std::error::Error::source(&error).is_some_and(|source| source.is::<super::machine::Unheard>());
+        if !unheard {
+            return error;
+        }
+        let mut config = Config::clone(&self.config);
+        (config.suite, config.fallback) = (Suite::S3, None);
+        let older = Self {
+            config: Arc::new(config),
+            ..self.clone()
+        };
+        match older.connect(deadline).await {
+            Ok(session) => {
+                session.close(deadline).await;
+                Error::config(
+                    "cipher",
+                    "the BMC says nothing to cipher suite 17, but opens a session with suite 3",
+                    "set cipher=3 for this BMC, or update its firmware to one that has suite 17",
+                )
+                .caused_by(error)
+            }
+            // It speaks suite 3; which of the two it will be is to be seen once it can log in.
+            Err(heard @ Error::Authentication { .. }) => heard,
+            Err(_) => error,
+        }
+    }
+
     pub(super) fn config(&self) -> &Arc<Config> {
         &self.config
     }
@@ -86,6 +118,10 @@ impl FenceDevice for Bmc {
 
     fn shortest_poll(&self) -> Duration {
         SHORTEST_POLL
+    }
+
+    fn as_bmc(&self) -> Option<&Bmc> {
+        Some(self)
     }
 
     async fn connect(&self, deadline: Deadline) -> Result<Box<dyn Session>> {

@@ -20,7 +20,7 @@ use crate::device::Inspection;
 use crate::error::{Error, Result};
 
 /// Sessions at a time. Each has at most one packet under way, so that the sockets' buffers hold all answers.
-const SESSIONS: usize = 1024;
+pub(crate) const SESSIONS: usize = 1024;
 /// Sockets of an address family. A handshake that begins again moves on to the next one.
 const SOCKETS: usize = 8;
 /// Name look-ups at a time; each takes a thread.
@@ -36,12 +36,34 @@ const LONGEST_PACKET: usize = 1024;
 /// `shell_timeout` say, and none is waited for past the deadline, apart from a goodbye of less than half a second. The
 /// identity in an inspection is the BMC's GUID; comparing it with the expected one is the caller's.
 pub async fn statuses(bmcs: &[Bmc], deadline: Deadline) -> Vec<Result<Inspection>> {
-    let mut outcomes = Vec::with_capacity(bmcs.len());
-    outcomes.resize_with(bmcs.len(), || None);
+    let mut outcomes: Vec<_> = bmcs.iter().map(|_| None).collect();
+    let all: Vec<&Bmc> = bmcs.iter().collect();
+    watch(&all, deadline, deadline.remaining(), |bmc, outcome, _| {
+        if let Some(place) = outcomes.get_mut(bmc) {
+            *place = Some(outcome);
+        }
+    })
+    .await;
+    outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap_or_else(|| Err(never_had_its_turn())))
+        .collect()
+}
+
+/// As [`statuses`], with each outcome told as it comes in: the BMC's index, what was seen, and how long its session took.
+/// A session ends after `patience`, which counts from its own beginning.
+pub(crate) async fn watch(
+    bmcs: &[&Bmc],
+    deadline: Deadline,
+    patience: Duration,
+    told: impl FnMut(usize, Result<Inspection>, Duration),
+) {
     let mut fleet = Fleet {
         bmcs,
         deadline,
-        outcomes,
+        patience,
+        told,
+        pending: vec![true; bmcs.len()],
         addresses: Vec::new(),
         waiting: (0..bmcs.len()).collect(),
         behind: HashMap::new(),
@@ -53,11 +75,7 @@ pub async fn statuses(bmcs: &[Bmc], deadline: Deadline) -> Vec<Result<Inspection
     };
     fleet.resolve().await;
     fleet.run().await;
-    fleet
-        .outcomes
-        .into_iter()
-        .map(|outcome| outcome.unwrap_or_else(|| Err(never_had_its_turn())))
-        .collect()
+    fleet.give_up();
 }
 
 fn never_had_its_turn() -> Error {
@@ -74,14 +92,20 @@ struct Seat {
     peer: SocketAddr,
     socket: usize,
     machine: Machine,
+    began: Instant,
+    deadline: Instant,
     /// The outcome is noted; only the goodbye is left.
     settled: bool,
 }
 
-struct Fleet<'a> {
-    bmcs: &'a [Bmc],
+struct Fleet<'a, F> {
+    bmcs: &'a [&'a Bmc],
     deadline: Deadline,
-    outcomes: Vec<Option<Result<Inspection>>>,
+    /// How long one session may take.
+    patience: Duration,
+    told: F,
+    /// Whose outcome nobody was told yet.
+    pending: Vec<bool>,
     /// What is left to try of each BMC.
     addresses: Vec<VecDeque<SocketAddr>>,
     waiting: VecDeque<usize>,
@@ -95,21 +119,26 @@ struct Fleet<'a> {
     next_timer: Option<Instant>,
 }
 
-impl Fleet<'_> {
+impl<F: FnMut(usize, Result<Inspection>, Duration)> Fleet<'_, F> {
     async fn resolve(&mut self) {
         let deadline = self.deadline;
-        let mut found = futures_util::stream::iter(self.bmcs)
-            .map(|bmc| bmc.endpoint().resolve(deadline))
+        // Owned, so that the whole can move between threads: borrowed ones keep the compiler from seeing that.
+        let endpoints: Vec<_> = self.bmcs.iter().map(|bmc| bmc.endpoint().clone()).collect();
+        let mut found = futures_util::stream::iter(endpoints)
+            .map(|endpoint| async move { endpoint.resolve(deadline).await })
             .buffered(LOOKUPS);
+        let mut failed = Vec::new();
         while let Some(addresses) = found.next().await {
             let at = self.addresses.len();
             let addresses = addresses.unwrap_or_else(|error| {
-                if let Some(outcome) = self.outcomes.get_mut(at) {
-                    *outcome = Some(Err(error));
-                }
+                failed.push((at, error));
                 Vec::new()
             });
             self.addresses.push(addresses.into());
+        }
+        drop(found);
+        for (bmc, error) in failed {
+            self.tell(bmc, Err(error), Duration::ZERO);
         }
     }
 
@@ -120,7 +149,10 @@ impl Fleet<'_> {
             if self.seat_of.is_empty() {
                 return;
             }
-            if !self.receive(&mut buffer) {
+            if self.receive(&mut buffer) {
+                // A flood of packets must not keep the thread from what else runs on it.
+                tokio::task::yield_now().await;
+            } else {
                 self.wait().await;
             }
             self.fire_timers();
@@ -143,7 +175,7 @@ impl Fleet<'_> {
                 continue;
             }
             if let Err(error) = self.seat(bmc, peer).await {
-                self.note(bmc, Err(error));
+                self.note(bmc, Err(error), Duration::ZERO);
             }
         }
     }
@@ -157,13 +189,16 @@ impl Fleet<'_> {
             return Ok(());
         };
         let now = now();
+        let deadline = (now + self.patience).min(self.deadline.instant().into_std());
         let mut machine = Machine::new(config, now);
-        machine.start(Seed::from_os()?, self.deadline.instant().into_std(), now);
+        machine.start(Seed::from_os()?, deadline, now);
         let seat = Seat {
             bmc,
             peer,
             socket,
             machine,
+            began: now,
+            deadline,
             settled: false,
         };
         let at = match self.free.pop() {
@@ -309,10 +344,10 @@ impl Fleet<'_> {
 
     /// Acts on an event; false when the seat is free again.
     fn react(&mut self, at: usize, event: Event) -> bool {
-        let deadline = self.deadline.instant().into_std();
         let Some(Some(seat)) = self.seats.get_mut(at) else {
             return false;
         };
+        let deadline = seat.deadline;
         match event {
             Event::StartAgain => match Seed::from_os() {
                 Ok(seed) => {
@@ -341,20 +376,36 @@ impl Fleet<'_> {
         if let Some(Some(seat)) = self.seats.get_mut(at) {
             seat.settled = true;
             seat.machine.close(now());
-            let bmc = seat.bmc;
-            self.note(bmc, outcome);
+            let (bmc, elapsed) = (seat.bmc, seat.began.elapsed());
+            self.note(bmc, outcome, elapsed);
         }
     }
 
-    /// Notes a BMC's outcome, unless it has another address to try.
-    fn note(&mut self, bmc: usize, outcome: Result<Inspection>) {
+    /// Tells a BMC's outcome, unless it has another address to try.
+    fn note(&mut self, bmc: usize, outcome: Result<Inspection>, elapsed: Duration) {
         let again = outcome.as_ref().is_err_and(Error::is_transient)
             && self.addresses.get(bmc).is_some_and(|left| !left.is_empty())
             && !self.deadline.expired();
         if again {
             self.waiting.push_back(bmc);
-        } else if let Some(place) = self.outcomes.get_mut(bmc) {
-            place.get_or_insert(outcome);
+        } else {
+            self.tell(bmc, outcome, elapsed);
+        }
+    }
+
+    /// Only the first outcome counts.
+    fn tell(&mut self, bmc: usize, outcome: Result<Inspection>, elapsed: Duration) {
+        if self.pending.get_mut(bmc).is_some_and(std::mem::take) {
+            (self.told)(bmc, outcome, elapsed);
+        }
+    }
+
+    /// Whoever has no outcome now never had a turn.
+    fn give_up(&mut self) {
+        for bmc in 0..self.bmcs.len() {
+            if self.pending.get(bmc) == Some(&true) {
+                self.tell(bmc, Err(never_had_its_turn()), Duration::ZERO);
+            }
         }
     }
 
@@ -382,5 +433,74 @@ fn read(answer: &Answer, guid: Option<[u8; 16]>) -> Result<Inspection> {
     match answer.verdict() {
         Verdict::Success => Ok(inspection(&answer.data, guid)),
         _ => Err(refusal("reading the chassis status", answer)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Wake, Waker};
+
+    use super::*;
+    use crate::method::Method;
+    use crate::options::Settings;
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_leaves_the_thread_to_others_in_between() {
+        let hostile = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let mut settings = Settings::new(Method::Ipmi);
+        let port = hostile.local_addr().unwrap().port().to_string();
+        let options = [
+            ("ip", "127.0.0.1"),
+            ("ipport", &port),
+            ("username", "a"),
+            ("password", "b"),
+        ];
+        for (name, value) in options {
+            settings.set(name, value).unwrap();
+        }
+        let bmc = Bmc::from_settings(&settings).unwrap();
+        let patience = Duration::from_secs(20);
+        let bmcs = [&bmc];
+        let mut watching = pin!(watch(
+            &bmcs,
+            Deadline::after(patience),
+            patience,
+            |_, outcome, _| { drop(outcome) }
+        ));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        // Up to the first packet out.
+        hostile.set_nonblocking(true).unwrap();
+        let mut buffer = [0; 256];
+        let mut peer = None;
+        for _ in 0..100 {
+            assert!(watching.as_mut().poll(&mut context).is_pending());
+            peer = hostile.recv_from(&mut buffer).ok().map(|(_, peer)| peer);
+            if peer.is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for _ in 0..2 * AT_A_TIME {
+            hostile.send_to(b"noise", peer.unwrap()).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        woken.0.store(false, Ordering::Relaxed);
+        assert!(watching.as_mut().poll(&mut context).is_pending());
+        // It gave the thread up with packets left, and comes back at once.
+        tokio::task::yield_now().await;
+        assert!(woken.0.load(Ordering::Relaxed));
     }
 }

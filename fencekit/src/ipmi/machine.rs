@@ -32,6 +32,11 @@ const REFUSALS: u32 = 3;
 /// So many handshakes may end with the BMC refusing our proof. Few: some BMCs lock users out.
 const DOUBTS: u32 = 2;
 
+/// The BMC said nothing at all to a handshake with suite 17. It may be away, or drop what it does not know.
+#[derive(Debug, thiserror::Error)]
+#[error("the BMC says nothing")]
+pub(super) struct Unheard;
+
 /// The randomness of one handshake.
 #[derive(Clone)]
 pub struct Seed {
@@ -177,7 +182,8 @@ impl Machine {
         live.ask(request, false);
         self.patience
             .begin(COMMAND_WAIT, self.config.exchange, deadline, now);
-        self.busy = None;
+        // What came to nothing before this request explains nothing about it.
+        (self.busy, self.dropped) = (None, None);
         self.transmit(now);
     }
 
@@ -440,7 +446,8 @@ impl Machine {
             waited: now.saturating_duration_since(self.patience.since),
             source: None,
         };
-        self.fail(error);
+        let unheard = !self.heard && self.suite == Suite::S17;
+        self.fail(if unheard { error.caused_by(Unheard) } else { error });
     }
 
     /// What was waited for, and whatever may explain why it did not come.

@@ -17,6 +17,7 @@ mod config;
 mod crypto;
 mod dcmi;
 mod device;
+pub mod discovery;
 pub mod fleet;
 #[cfg(fuzzing)]
 pub mod fuzz;

@@ -125,7 +125,7 @@ impl Route {
         if !deadline.sleep(AFTER_WAKING).await {
             return Err(error);
         }
-        let advertised = advert.port.filter(|_| !self.port_given);
+        let advertised = advert.port.filter(|_| !self.port_is_fixed());
         let port = advertised.unwrap_or_else(|| self.port(HTTP_PORT));
         self.enter_http(port, self.steps, hint, deadline).await
     }
@@ -154,11 +154,18 @@ impl Route {
     }
 
     fn port(&self, standard: u16) -> u16 {
-        if self.port_given {
+        if self.port_is_fixed() {
             self.endpoint.port
         } else {
             standard
         }
+    }
+
+    /// Whether nothing but the port that was given is tried. While the transport is to be found, a standard port says
+    /// no more than which transport was found there once: a firmware update moves the device to the other one.
+    fn port_is_fixed(&self) -> bool {
+        let standard = [XOR_PORT, HTTP_PORT].contains(&self.endpoint.port);
+        self.port_given && !(self.transport.is_none() && standard)
     }
 
     /// The doors to try, the likeliest first: a plug with a login most probably speaks HTTP.
@@ -169,6 +176,7 @@ impl Route {
             (Some(_), _) => return vec![http],
             (None, Some(hint)) => hint.transport == Transport::Xor,
             (None, None) if self.port_given && self.endpoint.port == XOR_PORT => true,
+            (None, None) if self.port_given && self.endpoint.port == HTTP_PORT => false,
             (None, None) => self.account.is_none(),
         };
         if xor_first {
@@ -260,18 +268,19 @@ impl Route {
             Greeting::Other(back) => return Ok(Tried::Other(back)),
         };
         // The device counts wrong logins, so the right form of the password is asked for, not tried out.
-        let login = match hint.filter(|hint| hint.transport == Transport::Aes) {
-            Some(hint) => hint.login,
-            None => match self
-                .advert(deadline)
-                .await
-                .and_then(|advert| advert.login_version)
-            {
-                Some(2) => LoginVersion::Two,
-                _ => LoginVersion::One,
-            },
+        let (login, told) = match hint.filter(|hint| hint.transport == Transport::Aes) {
+            Some(hint) => (hint.login, true),
+            None => {
+                let told = self
+                    .advert(deadline)
+                    .await
+                    .and_then(|advert| advert.login_version);
+                (login_form(self.transport, told)?, told.is_some())
+            }
         };
-        link.log_in(self.account.clone(), login, deadline).await?;
+        link.log_in(self.account.clone(), login, deadline)
+            .await
+            .map_err(|error| if told { error } else { of_a_guess(error) })?;
         let tried = first_report(link, Transport::Aes, &[Dialect::Smart], deadline).await?;
         Ok(match tried {
             Tried::Opened(opened) => Tried::Opened(Opened { login, ..opened }),
@@ -289,6 +298,40 @@ impl Route {
                      client use the plug just now?"
                 .to_owned(),
         })
+    }
+}
+
+/// The form of the login over AES, from what the device told of it.
+///
+/// The older form has the password itself in it, under a key of whoever answers at the address; the newer one only its
+/// digest. So the older one is sent to a device that asks for it, or when the transport is set to AES, never on a guess.
+///
+/// # Errors
+/// [`Error::Protocol`] when nobody knows the form, or the device names one that is not known.
+fn login_form(set: Option<Transport>, told: Option<u64>) -> Result<LoginVersion> {
+    match (told, set) {
+        (Some(1), _) | (None, Some(Transport::Aes)) => Ok(LoginVersion::One),
+        (Some(2), _) => Ok(LoginVersion::Two),
+        (Some(other), _) => Err(Error::protocol(format!(
+            "the plug wants version {other} of the login over AES, which is not known; update fencekit or the plug"
+        ))),
+        (None, _) => Err(Error::protocol(
+            "the plug speaks AES, but does not say which login it wants; let UDP ports 20002 and 20004 through to it \
+             (with transport=aes the oldest form is tried, which shows the password to whoever is at the address)",
+        )),
+    }
+}
+
+/// A login that was refused may have had the wrong form, where that was not told by the device.
+fn of_a_guess(error: Error) -> Error {
+    match error {
+        Error::Authentication { .. } => Error::authentication(
+            "the plug refuses the login; either username and password are wrong, or it wants the newer form of the \
+             login, which it would say over UDP ports 20002 and 20004: let these through, and leave transport out. Tried \
+             once only, since it locks out",
+        )
+        .caused_by(error),
+        other => other,
     }
 }
 
@@ -336,5 +379,61 @@ fn more_telling(one: Option<Error>, other: Error) -> Error {
     match one {
         Some(one) if weight(&one) >= weight(&other) => one,
         _ => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(transport: Option<Transport>, port: Option<u16>) -> Route {
+        let mut settings = crate::options::Settings::new(crate::method::Method::Kasa);
+        settings.set("ip", "192.0.2.1").unwrap();
+        if let Some(port) = port {
+            settings.set("ipport", &port.to_string()).unwrap();
+        }
+        Route {
+            transport,
+            endpoint: Endpoint::from_settings(&settings, XOR_PORT).unwrap(),
+            port_given: port.is_some(),
+            steps: Steps::from_settings(&settings),
+            account: None,
+            strict_signature: false,
+            keys: LazyKeyPair::default(),
+        }
+    }
+
+    #[test]
+    fn a_standard_port_bars_no_transport_unless_one_is_set() {
+        let doors = |transport, port| route(transport, port).doors(None);
+        let (xor, http) = (Door::Xor(9999), Door::Http(80));
+        assert_eq!(doors(None, None), [xor, http]);
+        assert_eq!(doors(None, Some(9999)), [xor, http]);
+        assert_eq!(doors(None, Some(80)), [http, xor]);
+        assert_eq!(doors(None, Some(8080)), [Door::Xor(8080), Door::Http(8080)]);
+        assert_eq!(doors(Some(Transport::Xor), Some(80)), [Door::Xor(80)]);
+        assert_eq!(doors(Some(Transport::Klap), Some(9999)), [Door::Http(9999)]);
+        // What worked last comes first.
+        let hint = Hint {
+            transport: Transport::Klap,
+            dialect: Dialect::Iot,
+            login: LoginVersion::default(),
+        };
+        assert_eq!(route(None, Some(9999)).doors(Some(hint)), [http, xor]);
+    }
+
+    #[test]
+    fn the_password_itself_is_sent_only_when_asked_for_or_set() {
+        let form = |set, told| login_form(set, told).ok();
+        for set in [None, Some(Transport::Aes)] {
+            assert_eq!(form(set, Some(1)), Some(LoginVersion::One));
+            assert_eq!(form(set, Some(2)), Some(LoginVersion::Two));
+            assert_eq!(form(set, Some(3)), None);
+        }
+        assert_eq!(form(Some(Transport::Aes), None), Some(LoginVersion::One));
+        let unknown = login_form(None, None).unwrap_err();
+        assert!(unknown.is_transient(), "{unknown:?}");
+        let said = unknown.to_string();
+        assert!(said.contains("20002") && said.contains("20004"), "{said}");
     }
 }

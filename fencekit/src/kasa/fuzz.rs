@@ -64,3 +64,14 @@ fn says_off(report: &Report) -> bool {
 pub fn handshake(bytes: &[u8]) {
     klap::handshake(bytes);
 }
+
+/// Replies over AES and TPAP, to somebody who knows no account.
+pub fn sealed(bytes: &[u8]) {
+    super::aes::fuzz(bytes);
+    super::tpap::fuzz(bytes);
+}
+
+/// An answer to a search, which anybody on the network can send.
+pub fn discovery(packet: &[u8]) {
+    let _ = super::discovery::Advert::read(packet);
+}

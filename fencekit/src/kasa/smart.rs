@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::json::{Code, first_text, number, shown, text};
+use super::json::{Code, code_of, first_text, number, shown, text};
 use super::outlets::{Report, Socket};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
@@ -14,6 +14,8 @@ use crate::power::{Observation, PowerReading, PowerState};
 const SESSION_EXPIRED: i64 = 9999;
 /// The login was wrong, and the device counts how often.
 const BAD_LOGIN: i64 = -1501;
+/// The method is not known. Firmware says so of what it does not have; -1001 is no such word, but "failed, no reason given".
+const UNKNOWN_METHOD: i64 = -1002;
 
 /// More outlets than any strip has: where the list of them ends at the latest.
 pub(super) const MOST_CHILDREN: usize = 64;
@@ -83,6 +85,11 @@ pub(super) fn result<'a>(reply: &'a Value, what: &str) -> Result<&'a Value> {
             shown(code.or(Some(reply)))
         ))),
     }
+}
+
+/// Whether the device itself said that it has no such method.
+pub(super) fn is_unknown_method(error: &Error) -> bool {
+    code_of(error) == Some(UNKNOWN_METHOD)
 }
 
 /// A login that the device itself refused. It counts them, so there is no second try.

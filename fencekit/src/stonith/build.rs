@@ -1,6 +1,7 @@
 //! From the cluster file to the model.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use super::value;
 use super::verification;
 use crate::cluster::{Cluster, Entry, Node, Password, Secrets, named};
 use crate::error::{Error, Result};
-use crate::options::Kind;
+use crate::level::Level as FenceLevel;
+use crate::options::{Kind, may_hold_a_token};
 use crate::secret::Secret;
 
 /// Where `secrets: file` has its files.
@@ -24,7 +26,9 @@ impl Configuration {
     /// # Errors
     /// [`Error::Config`] with the node's name for what the cluster cannot carry, for timeouts that do not fit
     /// together, for an entry that is for the simulator alone, for `stonith_fence_verify: true` and a node without
-    /// addresses, and for a key that `secrets: file` cannot keep out of the cluster's configuration.
+    /// addresses, and for a key that `secrets: file` cannot keep out of the cluster's configuration; for a
+    /// verification that must read the cluster file, and would not find there the addresses of host variables or, as
+    /// an agent, the variable of `password_env`.
     pub fn new(cluster: &Cluster, file: &Path) -> Result<Self> {
         check_timeouts(cluster)?;
         let mut configuration = Self {
@@ -42,31 +46,61 @@ impl Configuration {
             configuration.add_node(cluster, node, file)?;
         }
         configuration.refuse_doubled_names()?;
-        let longest = configuration
-            .levels
-            .iter()
-            .map(|level| level.resources.len())
-            .max();
+        configuration.note_what_old_pacemakers_change();
+        let of_node = |node: &Node| {
+            let levels = configuration
+                .levels
+                .iter()
+                .filter(|level| level.node == node.name);
+            levels.map(|level| level.resources.len()).sum()
+        };
+        let longest = cluster.nodes.iter().map(of_node).max();
         configuration.properties = properties(cluster, longest.unwrap_or(1));
         Ok(configuration)
     }
 
     fn add_node(&mut self, cluster: &Cluster, node: &Node, file: &Path) -> Result<()> {
         value::check_node(&node.name)?;
+        self.add_level(cluster, node, FenceLevel::First, &node.devices, file)?;
+        match &node.fallback {
+            Some(fallback) => self.add_level(
+                cluster,
+                node,
+                FenceLevel::Fallback,
+                std::slice::from_ref(fallback),
+                file,
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// One level of a node: its devices, and the verification that they did their work.
+    fn add_level(
+        &mut self,
+        cluster: &Cluster,
+        node: &Node,
+        level: FenceLevel,
+        devices: &[Entry],
+        file: &Path,
+    ) -> Result<()> {
         let first = self.resources.len();
-        for (index, entry) in node.devices.iter().enumerate() {
+        for (index, entry) in devices.iter().enumerate() {
+            let place = Place { level, index };
             let resource = self
-                .primary(cluster, node, index, entry)
+                .primary(cluster, node, place, entry)
                 .map_err(|error| named(&node.name, error))?;
             self.resources.push(resource);
         }
         match cluster.fence_verify {
             Some(false) => {}
+            _ if node.addresses.is_empty() && level != FenceLevel::First => {}
             wanted if node.addresses.is_empty() => self.leave_out(node, wanted.is_some())?,
             _ => {
-                let verification =
-                    verification::resource(cluster, node, file).map_err(|error| named(&node.name, error))?;
-                self.notes.extend(verification.note);
+                let id = format!("fence-verify-{}{}", id_of(&node.name), Place { level, index: 0 });
+                let verification = verification::resource(cluster, node, id, file)
+                    .map_err(|error| named(&node.name, error))?;
+                self.notes
+                    .extend(verification.note.filter(|_| level == FenceLevel::First));
                 self.resources.push(verification.resource);
             }
         }
@@ -85,7 +119,7 @@ impl Configuration {
         }
         self.levels.push(Level {
             node: node.name.clone(),
-            index: 1,
+            index: level.number(),
             resources: own.iter().map(|resource| resource.id.clone()).collect(),
         });
         Ok(())
@@ -106,8 +140,8 @@ impl Configuration {
         Ok(())
     }
 
-    fn primary(&mut self, cluster: &Cluster, node: &Node, index: usize, entry: &Entry) -> Result<Resource> {
-        refuse_simulated(entry)?;
+    fn primary(&mut self, cluster: &Cluster, node: &Node, place: Place, entry: &Entry) -> Result<Resource> {
+        entry.refuse_simulated()?;
         let mut attributes = Attributes::default();
         for spec in entry.method().options() {
             if let Some(value) = entry.settings.secret(spec.name) {
@@ -123,7 +157,7 @@ impl Configuration {
                 attributes.push(spec.name, value, hidden)?;
             }
         }
-        self.add_password(cluster, node, index, entry, &mut attributes)?;
+        self.add_password(cluster, node, place, entry, &mut attributes)?;
         let stonith = &cluster.stonith;
         let (off, on) = (stonith.off_timeout, stonith.on_timeout);
         let waits = entry.settings.seconds("power_wait");
@@ -139,12 +173,11 @@ impl Configuration {
             ));
         }
         attributes.of_pacemaker(&node.name, off, on)?;
-        let number = match index {
-            0 => String::new(),
-            _ => format!("-{}", index + 1),
-        };
+        if let Some(delay) = node.delay.filter(|_| place.index == 0) {
+            attributes.plain("pcmk_delay_base", &whole_seconds(delay))?;
+        }
         Ok(Resource {
-            id: format!("fence-{}{number}", id_of(&node.name)),
+            id: format!("fence-{}{place}", id_of(&node.name)),
             agent: entry.method().agent(),
             node: node.name.clone(),
             attributes: attributes.0,
@@ -156,7 +189,7 @@ impl Configuration {
         &mut self,
         cluster: &Cluster,
         node: &Node,
-        index: usize,
+        place: Place,
         entry: &Entry,
         attributes: &mut Attributes,
     ) -> Result<()> {
@@ -171,11 +204,7 @@ impl Configuration {
                 };
             }
             (Password::Given(_) | Password::Environment(_), Secrets::File) => {
-                let number = match index {
-                    0 => String::new(),
-                    _ => format!("-{}", index + 1),
-                };
-                Path::new(SECRETS).join(format!("{}{number}.secret", id_of(&node.name)))
+                Path::new(SECRETS).join(format!("{}{place}.secret", id_of(&node.name)))
             }
         };
         let path = file.to_str().ok_or_else(|| {
@@ -194,6 +223,27 @@ impl Configuration {
         Ok(())
     }
 
+    /// Pacemaker 2.0.5 writes octal digits for such a character, and the device then gets those; 2.1.5 and 3.0.0 were
+    /// seen to keep it.
+    fn note_what_old_pacemakers_change(&mut self) {
+        let of = |resource: &Resource| {
+            let beyond = resource
+                .attributes
+                .iter()
+                .filter(|one| !one.value.expose().is_ascii());
+            let names: Vec<_> = beyond.map(|one| one.name).collect();
+            (!names.is_empty()).then(|| {
+                format!(
+                    "{}: {} is not all ASCII, which Pacemaker 2.0 changes and 2.1.5 and later keep",
+                    resource.id,
+                    names.join(" and ")
+                )
+            })
+        };
+        let notes: Vec<_> = self.resources.iter().filter_map(of).collect();
+        self.notes.extend(notes);
+    }
+
     /// Two names of nodes may become the same name of a resource.
     fn refuse_doubled_names(&self) -> Result<()> {
         let mut seen = HashMap::new();
@@ -210,9 +260,23 @@ impl Configuration {
     }
 }
 
-/// Whether the URL or body of an HTTP outlet may carry a token, which then is kept out of argv like a password.
-pub(super) fn may_hold_a_token(option: &str, value: &str) -> bool {
-    option.ends_with("_body") || (option.ends_with("_url") && value.contains(['?', '@']))
+/// Which device of a node; as text, the end of its resource's name.
+#[derive(Clone, Copy)]
+struct Place {
+    level: FenceLevel,
+    index: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.level == FenceLevel::Fallback {
+            f.write_str("-fallback")?;
+        }
+        match self.index {
+            0 => Ok(()),
+            index => write!(f, "-{}", index + 1),
+        }
+    }
 }
 
 /// Options of a resource that are checked as they come.
@@ -236,17 +300,6 @@ impl Attributes {
         self.plain("pcmk_off_timeout", &whole_seconds(off))?;
         self.plain("pcmk_on_timeout", &whole_seconds(on))?;
         self.plain("pcmk_reboot_timeout", &whole_seconds(off + on))
-    }
-}
-
-pub(super) fn refuse_simulated(entry: &Entry) -> Result<()> {
-    match entry.any_port {
-        true => Err(Error::config(
-            "port",
-            "0 is for fencekit sim alone",
-            "write the port that the device listens on",
-        )),
-        false => Ok(()),
     }
 }
 

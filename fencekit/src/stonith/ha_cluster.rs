@@ -60,7 +60,7 @@ pub fn ha_cluster(configuration: &Configuration) -> String {
 
 /// A JSON string is a YAML string, whatever it holds. Jinja would read `{{` and `{%` in it: such a value is marked
 /// as text that is no template.
-fn scalar(text: &str) -> String {
+pub(crate) fn scalar(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     match text.contains("{{") || text.contains("{%") || text.contains("{#") {
         true => format!("!unsafe {quoted}"),

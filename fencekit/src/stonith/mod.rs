@@ -30,6 +30,7 @@ mod verification;
 pub use cib::cib;
 pub use crmsh::crmsh;
 pub use ha_cluster::ha_cluster;
+pub(crate) use ha_cluster::scalar;
 pub use model::{Attribute, Configuration, Level, LocationRule, Property, Resource};
 pub use pcs::pcs;
 pub use value::ShellWord;

@@ -10,7 +10,7 @@ use crate::secret::Secret;
 pub struct Configuration {
     /// The fence resources, node after node, in the order of the level.
     pub resources: Vec<Resource>,
-    /// One level for each node: every resource in it must succeed.
+    /// One level for each node, and a second one where it has a fallback: every resource in a level must succeed.
     pub levels: Vec<Level>,
     /// Where a resource must not run.
     pub rules: Vec<LocationRule>,
@@ -36,7 +36,8 @@ impl Configuration {
 /// One fence resource.
 #[derive(Clone, Debug)]
 pub struct Resource {
-    /// Its name in the cluster: `fence-NODE`, `fence-NODE-2` for the second supply, `fence-verify-NODE`.
+    /// Its name in the cluster: `fence-NODE`, `fence-NODE-2` for the second supply, `fence-verify-NODE`;
+    /// `fence-NODE-fallback` and `fence-verify-NODE-fallback` in the second level.
     pub id: String,
     /// The fence agent, as `fence_kasa`.
     pub agent: &'static str,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::build::whole_seconds;
-use super::model::{Configuration, Resource};
+use super::model::{Configuration, Level, Resource};
 use super::value::ShellWord;
 use crate::error::Result;
 
@@ -51,9 +51,26 @@ fn wanted(script: &mut String, configuration: &Configuration) -> Result<()> {
         device(script, resource)?;
     }
     for level in &configuration.levels {
-        let _ = write!(script, "    level {}", ShellWord::new(&level.node)?);
+        let verb = match level.index {
+            1 => "level".to_owned(),
+            index => format!("level_at {index}"),
+        };
+        let _ = write!(script, "    {verb} {}", ShellWord::new(&level.node)?);
         for resource in &level.resources {
             let _ = write!(script, " {}", ShellWord::new(resource)?);
+        }
+        script.push('\n');
+    }
+    let mut told: Vec<&str> = Vec::new();
+    for Level { node, .. } in &configuration.levels {
+        if told.contains(&node.as_str()) {
+            continue;
+        }
+        told.push(node);
+        let _ = write!(script, "    only_levels {}", ShellWord::new(node)?);
+        let own = configuration.levels.iter().filter(|level| level.node == *node);
+        for level in own {
+            let _ = write!(script, " {}", level.index);
         }
         script.push('\n');
     }

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::build::{Attributes, id_of, may_hold_a_token, refuse_simulated};
+use super::build::Attributes;
 use super::model::Resource;
 use crate::cluster::{Cluster, Entry, Network, Node, Password, Secrets};
 use crate::error::{Error, Result};
 use crate::method::Method;
-use crate::options::Kind;
+use crate::options::{Kind, may_hold_a_token};
 
 /// The device's options that `fence_check` has, by the names that it has for them.
 const OPTIONS: [(&str, &str); 11] = [
@@ -39,13 +39,15 @@ pub(super) struct Verification {
     pub(super) note: Option<String>,
 }
 
-/// The verification of a node that has addresses.
-pub(super) fn resource(cluster: &Cluster, node: &Node, file: &Path) -> Result<Verification> {
+/// The verification of a node that has addresses. Each of its levels has the same one: what may count for a death does
+/// not depend on who cut the power.
+pub(super) fn resource(cluster: &Cluster, node: &Node, id: String, file: &Path) -> Result<Verification> {
     let mut attributes = Attributes::default();
     let mut note = None;
     match alone(cluster, node) {
         Some(entry) => own_options(cluster, node, entry, &mut attributes)?,
         None => {
+            refuse_what_the_file_lacks(node)?;
             let path = file.to_str().ok_or_else(|| {
                 Error::config(
                     "config",
@@ -65,7 +67,7 @@ pub(super) fn resource(cluster: &Cluster, node: &Node, file: &Path) -> Result<Ve
     attributes.of_pacemaker(&node.name, stonith.off_timeout, stonith.on_timeout)?;
     Ok(Verification {
         resource: Resource {
-            id: format!("fence-verify-{}", id_of(&node.name)),
+            id,
             agent: "fence_check",
             node: node.name.clone(),
             attributes: attributes.0,
@@ -75,11 +77,31 @@ pub(super) fn resource(cluster: &Cluster, node: &Node, file: &Path) -> Result<Ve
     })
 }
 
+/// What the verification would not find in the cluster file that it reads, on a node and started by Pacemaker.
+fn refuse_what_the_file_lacks(node: &Node) -> Result<()> {
+    if node.has_host_vars {
+        return Err(Error::config(
+            "host_vars",
+            "hold addresses of it that its verification, which reads the cluster file alone, would never watch",
+            "write its mgmt_ip, storage_ip and client_ips into the cluster file",
+        ));
+    }
+    let mut entries = node.entries();
+    if entries.any(|entry| matches!(entry.password, Password::Environment(_))) {
+        return Err(Error::config(
+            "password_env",
+            "is read by its verification, which Pacemaker starts without that variable",
+            "write password_file, password_script or password",
+        ));
+    }
+    Ok(())
+}
+
 /// The node's device, when `fence_check`'s own options can say all there is to say: it takes one device, one
 /// management and one storage address, and no secret may stand in it with `secrets: file`. Otherwise it reads the
 /// cluster file.
 fn alone<'a>(cluster: &Cluster, node: &'a Node) -> Option<&'a Entry> {
-    let [entry] = node.devices.as_slice() else {
+    let (None, [entry]) = (&node.fallback, node.devices.as_slice()) else {
         return None;
     };
     let verify = &cluster.verify;
@@ -112,7 +134,7 @@ fn alone<'a>(cluster: &Cluster, node: &'a Node) -> Option<&'a Entry> {
 }
 
 fn own_options(cluster: &Cluster, node: &Node, entry: &Entry, attributes: &mut Attributes) -> Result<()> {
-    refuse_simulated(entry)?;
+    entry.refuse_simulated()?;
     let settings = entry.settings()?;
     attributes.plain("fence_method", entry.method().name())?;
     for (option, name) in OPTIONS {

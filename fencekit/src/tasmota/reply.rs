@@ -140,36 +140,55 @@ pub(super) fn relay_state(object: &Object, relay: u8, texts: &StateTexts) -> Obs
 
 /// The reply to `Status 0`, or to one of its parts.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Status(Object);
+pub(super) struct Status {
+    reply: Object,
+    /// SetOption47 out of the reply about it alone.
+    start_delay: Option<u8>,
+}
 
 impl Status {
     pub(super) fn new(reply: Object) -> Self {
-        Self(reply)
+        Self {
+            reply,
+            start_delay: None,
+        }
     }
 
     /// Adds a part that the whole reply lacked.
     #[must_use]
     pub(super) fn with(mut self, part: Object) -> Self {
-        self.0 = self.0.joined(part);
+        self.reply = self.reply.joined(part);
         self
+    }
+
+    /// Adds what the reply to `SetOption47` says.
+    #[must_use]
+    pub(super) fn with_start_delay(mut self, reply: &Object) -> Self {
+        self.start_delay = start_delay(reply);
+        self
+    }
+
+    /// SetOption47. `None` when no reply so far reveals it.
+    pub(super) fn start_delay(&self) -> Option<u8> {
+        self.byte_option(47).or(self.start_delay)
     }
 
     /// Settings of the device itself: names, PowerOnState, PowerLock.
     pub(super) fn general(&self) -> Object {
-        self.0.section("Status")
+        self.reply.section("Status")
     }
 
     pub(super) fn network(&self) -> Object {
-        self.0.section("StatusNET")
+        self.reply.section("StatusNET")
     }
 
     /// Relays and uptime.
     fn state(&self) -> Object {
-        self.0.section("StatusSTS")
+        self.reply.section("StatusSTS")
     }
 
     fn sensors(&self) -> Object {
-        self.0.section("StatusSNS")
+        self.reply.section("StatusSNS")
     }
 
     pub(super) fn has_relays(&self) -> bool {
@@ -212,9 +231,14 @@ impl Status {
             (Observation::Off, Some(true)) | (Observation::On, Some(false)) => Observation::unknown(format!(
                 "the device contradicts itself: it says {by_text} for relay {relay}, and the opposite in Status.Power"
             )),
-            (Observation::Off, _) if self.is_starting() => Observation::unknown(
-                "the device has just started and delays its relays (SetOption47): its OFF is not in effect yet",
-            ),
+            (Observation::Off, _) if self.is_starting() => Observation::unknown(match self.start_delay() {
+                Some(_) => {
+                    "the device has just started and delays its relays (SetOption47): its OFF is not in effect yet"
+                }
+                None => {
+                    "the device does not say whether it delays its relays after a start (SetOption47), and may have just started"
+                }
+            }),
             _ => by_text,
         }
     }
@@ -226,8 +250,10 @@ impl Status {
             let uptime = self.uptime();
             uptime.is_some_and(|uptime| uptime >= Duration::from_secs(least) + SETTLING)
         };
-        match self.byte_option(47) {
-            None | Some(0) => false,
+        match self.start_delay() {
+            Some(0) => false,
+            // A key may get lost on the way, so its absence is no 0: the longest delay has to be over.
+            None => !started_for(u64::from(u8::MAX)),
             Some(2) => !self
                 .state()
                 .number("MqttCount")
@@ -277,7 +303,7 @@ impl Status {
     /// MAC; the host name as device id; DeviceName, else the first FriendlyName, else the topic as name.
     pub(super) fn identity(&self) -> Identity {
         let general = self.general();
-        let firmware = self.0.section("StatusFWR");
+        let firmware = self.reply.section("StatusFWR");
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let friendly = Some(self.friendly_name(1)).filter(|name| !name.is_empty());
         Identity {
@@ -321,7 +347,7 @@ impl Status {
     }
 
     fn option_group(&self, group: u8) -> Option<String> {
-        let log = self.0.section("StatusLOG");
+        let log = self.reply.section("StatusLOG");
         let text = log.one("SetOption")?.list()?.get(usize::from(group))?.text()?;
         (text.is_ascii() && (group == 1 || text.len() == 8)).then(|| text.to_owned())
     }
@@ -351,6 +377,15 @@ impl Status {
             amps: channel.read(energy.one("Current")),
             kilowatt_hours: channel.read(energy.one("Total")),
         })
+    }
+}
+
+/// SetOption47 out of the reply about it alone; 0 where the firmware does not have it.
+fn start_delay(reply: &Object) -> Option<u8> {
+    match reply.number("SetOption47") {
+        Some(seconds) if seconds.fract() == 0.0 && (0.0..=255.0).contains(&seconds) => Some(seconds as u8),
+        Some(_) => None,
+        None => Complaint::of(reply).map(|_| 0),
     }
 }
 

@@ -105,7 +105,8 @@ fn swapped_words_are_caught_by_the_bits() {
     }
     let second =
         r#"{"Status":{"FriendlyName":["x","y"],"Power":1},"StatusSTS":{"POWER1":"ON","POWER2":"OFF"}}"#;
-    assert_eq!(status(second).observe(2, &texts()), Observation::Off);
+    let second = status(second).with_start_delay(&parse(r#"{"SetOption47":0}"#).unwrap());
+    assert_eq!(second.observe(2, &texts()), Observation::Off);
 }
 
 #[test]
@@ -146,6 +147,33 @@ fn an_off_during_the_start_delay_is_unknown() {
     assert!(starting("0A", 14, 0) && !starting("0A", 15, 0));
     assert!(starting("01", 3, 0) && !starting("01", 30, 0));
     assert!(starting("02", 9999, 0) && !starting("02", 9999, 1));
+}
+
+#[test]
+fn a_lost_start_delay_is_not_taken_for_none() {
+    let observed = |uptime: &str, asked: &str| {
+        let text =
+            format!(r#"{{"StatusLOG":{{"SetOption":["00000000"]}},"StatusSTS":{{{uptime}"POWER":"OFF"}}}}"#);
+        let status = status(&text).with_start_delay(&parse(asked).unwrap());
+        status.observe(1, &texts())
+    };
+    let is_off = |uptime: &str, asked: &str| observed(uptime, asked) == Observation::Off;
+    // The device says nothing about it: the longest delay, 255 s, has to be over.
+    for silent in [
+        "{}",
+        r#"{"SetOption47":"x"}"#,
+        r#"{"SetOption47":300}"#,
+        r#"{"SetOption47":-1}"#,
+    ] {
+        assert!(!is_off("", silent), "{silent}");
+        assert!(!is_off(r#""UptimeSec":259,"#, silent), "{silent}");
+        assert!(is_off(r#""UptimeSec":260,"#, silent), "{silent}");
+    }
+    // It answers when asked: none, some, or no such option, as old firmware says.
+    assert!(is_off("", r#"{"SetOption47":0}"#));
+    assert!(!is_off(r#""UptimeSec":30,"#, r#"{"SetOption47":200}"#));
+    assert!(is_off("", r#"{"Command":"Unknown"}"#) && is_off("", r#"{"Command":"Error"}"#));
+    assert!(!is_off("", r#"{"Command":"Unknown","SetOption47":200}"#));
 }
 
 #[test]

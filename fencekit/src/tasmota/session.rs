@@ -144,6 +144,19 @@ impl TasmotaSession {
         Ok(status.with(self.ask("Status 11", deadline).await?))
     }
 
+    /// The status with SetOption47, which is asked for where the status lacks it: an OFF during that delay is none yet.
+    async fn with_start_delay(&self, status: Status, deadline: Deadline) -> Result<Status> {
+        if status.start_delay().is_some() {
+            return Ok(status);
+        }
+        match self.ask("SetOption47", deadline).await {
+            Ok(reply) => Ok(status.with_start_delay(&reply)),
+            // Not said either: the uptime has to tell.
+            Err(Error::Protocol { .. }) => Ok(status),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The words for the states: of this session, remembered ones of this very device, or asked for.
     async fn texts(&mut self, mac: Option<&str>, deadline: Deadline) -> Result<StateTexts> {
         if let Some(texts) = self.texts.clone().or_else(|| self.memory.texts(mac)) {
@@ -226,13 +239,15 @@ fn explained(error: Error) -> Error {
 #[async_trait]
 impl Session for TasmotaSession {
     async fn inspect(&mut self, deadline: Deadline) -> Result<Inspection> {
-        let status = self.status(deadline).await?;
+        let mut status = self.status(deadline).await?;
         let mac = status.mac();
         let number = self.relay_on(&status)?;
         self.number = number;
         let observation = match number {
             Some(number) if status.has_relays() => {
-                status.observe(number, &self.texts(mac.as_deref(), deadline).await?)
+                let texts = self.texts(mac.as_deref(), deadline).await?;
+                status = self.with_start_delay(status, deadline).await?;
+                status.observe(number, &texts)
             }
             Some(_) => Observation::unknown("the reply has no POWER key"),
             None => Observation::unknown("the device does not say how many relays it has; give plug"),
@@ -271,6 +286,7 @@ impl Session for TasmotaSession {
 
     async fn outlets(&mut self, deadline: Deadline) -> Result<Vec<Outlet>> {
         let status = self.status(deadline).await?;
+        let status = self.with_start_delay(status, deadline).await?;
         let texts = self.texts(status.mac().as_deref(), deadline).await?;
         let relays = status
             .relays()

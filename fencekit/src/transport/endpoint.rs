@@ -177,26 +177,34 @@ impl Endpoint {
     /// [`Error::Unreachable`] or [`Error::Timeout`], of the last address tried.
     pub(crate) async fn connect(&self, steps: Steps, deadline: Deadline) -> Result<TcpStream> {
         let deadline = deadline.capped(steps.connect);
-        let mut last = Error::unreachable("no address was tried");
-        for address in self.resolve(deadline).await? {
-            let doing = format!("connecting to {address}");
-            let attempt = async {
-                TcpStream::connect(address)
-                    .await
-                    .map_err(|cause| Error::io(&doing, cause))
-            };
-            match deadline.run(&doing, attempt).await {
-                Ok(stream) => {
-                    stream
-                        .set_nodelay(true)
-                        .map_err(|cause| Error::io(&doing, cause))?;
-                    return Ok(stream);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        connect_to_any(&self.resolve(deadline).await?, deadline).await
     }
+}
+
+/// Each address in turn, with an even share of the time that is left: one that swallows everything, as an IPv6 address
+/// without a route often does, must leave time for the next.
+async fn connect_to_any(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream> {
+    let mut last = Error::unreachable("no address was tried");
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        let share = deadline.capped(deadline.remaining() / left);
+        let doing = format!("connecting to {address}");
+        let attempt = async {
+            TcpStream::connect(address)
+                .await
+                .map_err(|cause| Error::io(&doing, cause))
+        };
+        match share.run(&doing, attempt).await {
+            Ok(stream) => {
+                stream
+                    .set_nodelay(true)
+                    .map_err(|cause| Error::io(&doing, cause))?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 #[cfg(test)]
@@ -250,6 +258,38 @@ mod tests {
             .await
             .unwrap_err();
         assert!(error.to_string().contains("inet6_only"));
+    }
+
+    /// A listener that never accepts, with its queue full: the kernel passes over further SYNs, as a black hole does.
+    async fn black_hole() -> (tokio::net::TcpListener, Vec<TcpStream>) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queued = Vec::new();
+        for _ in 0..16 {
+            let connect = TcpStream::connect(address);
+            match tokio::time::timeout(Duration::from_millis(200), connect).await {
+                Ok(stream) => queued.push(stream.unwrap()),
+                Err(_) => return (listener, queued),
+            }
+        }
+        panic!("the queue never fills");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_swallows_everything_leaves_time_for_the_next() {
+        let (hole, _queued) = black_hole().await;
+        let works = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [hole.local_addr().unwrap(), works.local_addr().unwrap()];
+        let deadline = Deadline::after(Duration::from_secs(2));
+        let stream = connect_to_any(&addresses, deadline).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
+        // Alone, it may take all of the time, and no more.
+        let started = std::time::Instant::now();
+        let error = connect_to_any(&addresses[..1], Deadline::after(Duration::from_millis(300))).await;
+        assert!(matches!(error, Err(Error::Timeout { .. })));
+        assert!(started.elapsed() >= Duration::from_millis(300));
     }
 
     #[test]

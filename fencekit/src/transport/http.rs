@@ -162,20 +162,24 @@ impl Reply {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Where the device wants to send us, without query and credentials; `None` when that is no redirect.
+    /// Where the device wants to send us, as scheme and host alone, since a path may hold a key (`/api/KEY/off`); `None`
+    /// when that is no redirect.
     pub(crate) fn redirect(&self) -> Option<String> {
         let place = self
             .header("location")
             .next()
             .filter(|_| (300..400).contains(&self.status))?;
-        let bare = place.split(['?', '#']).next().unwrap_or_default();
-        let bare = match (bare.find("//"), bare.rfind('@')) {
-            (Some(start), Some(at)) if at > start => {
-                format!("{}{}", bare.get(..start + 2)?, bare.get(at + 1..)?)
-            }
-            _ => bare.to_owned(),
+        let is_scheme = |text: &str| {
+            ["", "http:", "https:"]
+                .iter()
+                .any(|s| text.eq_ignore_ascii_case(s))
         };
-        Some(excerpt(&bare))
+        let Some((scheme, rest)) = place.split_once("//").filter(|(scheme, _)| is_scheme(scheme)) else {
+            return Some("another path of its own".to_owned());
+        };
+        let authority = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        Some(excerpt(&format!("{scheme}//{host}")))
     }
 
     /// The body as text, with what is not UTF-8 replaced.

@@ -10,33 +10,30 @@
 //! 4. At the first sign of life, *lingering*: a moment for the other answers, for the report's sake.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::evidence::Evidence;
-use super::plan::{Plan, Timing};
+use super::plan::{Feed, Plan, Timing};
 use super::probe::Path;
 use super::rules::Rules;
+use super::stream::{CHECK_EVERY, LOOK_EVERY, PING_EVERY, Running, streams_of};
+pub(crate) use super::stream::{Stream, Tally, Target};
 use super::summary;
-use super::tally::{Answers, At, Finding, Looks, Ways};
+use super::tally::{At, Finding, Looks};
 use super::verdict::{Decision, Verdict, Window, decide_by};
 use crate::power::Observation;
 
-/// Longest pause between two looks at a device; short windows have shorter ones, but plugs are slow.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Shortest pause between two looks at a device, in a short window.
 const LOOK_EVERY_AT_LEAST: Duration = Duration::from_millis(250);
 /// Longest time for one look.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
-/// Longest pause between two checks of a path or a neighbour; short windows have shorter ones.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// The same for paths and neighbours.
 const CHECK_EVERY_AT_LEAST: Duration = Duration::from_millis(250);
-/// Longest time for such a check.
+/// Longest time for a check of a path or a neighbour.
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
-/// Longest pause between two echo requests; short windows have shorter ones.
-const PING_EVERY: Duration = Duration::from_millis(500);
+/// The same for echo requests.
 const PING_EVERY_AT_LEAST: Duration = Duration::from_millis(100);
-/// Pause between two TCP connections to a port.
-const CONNECT_EVERY: Duration = Duration::from_secs(2);
 /// Longest wait for one answer. Only windows above this are affected.
 const LISTEN: Duration = Duration::from_secs(30);
 /// How long a witness may take for an answer.
@@ -45,8 +42,7 @@ const WITNESS_LIMIT: Duration = Duration::from_secs(2);
 const TAIL: Duration = Duration::from_secs(1);
 /// A probe that is not back this long after its limit is lost.
 const LATE: Duration = Duration::from_millis(500);
-/// How long a last look that failed is tried again.
-const LAST_LOOK_AGAIN: Duration = Duration::from_millis(1500);
+/// Pause before a last look that failed is tried again.
 const LAST_LOOK_PAUSE: Duration = Duration::from_millis(250);
 /// Longest time for the last looks.
 const FINISH_LIMIT: Duration = Duration::from_secs(8);
@@ -55,19 +51,6 @@ const LINGER: Duration = Duration::from_millis(500);
 /// When this host itself stood still for longer than this, or than a quarter of the window, answers may have been
 /// lost and a broken link overlooked.
 const STALL: Duration = Duration::from_secs(1);
-
-/// Whom a probe asks, by index into the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    Device(usize),
-    DevicePath(IpAddr),
-    NodePath(IpAddr),
-    WitnessPath(IpAddr),
-    Icmp(IpAddr),
-    Tcp(SocketAddr),
-    Neighbour(IpAddr, Option<Duration>),
-    Witness(IpAddr),
-}
 
 /// One probe to be made now.
 #[derive(Clone, Copy, Debug)]
@@ -96,95 +79,6 @@ enum State {
     Finishing,
     Lingering { until: At },
     Done,
-}
-
-/// A probe on its way.
-#[derive(Clone, Copy, Debug)]
-struct Running {
-    id: u64,
-    started: At,
-    until: At,
-    /// Sent after the window: its answer counts, its silence does not.
-    extra: bool,
-}
-
-/// What a stream has gathered.
-#[derive(Clone, Debug)]
-pub(crate) enum Tally {
-    Looks(Looks),
-    Ways(Ways),
-    Answers(Answers),
-}
-
-impl Tally {
-    /// Whether the way is known.
-    fn is_known(&self) -> bool {
-        matches!(self, Self::Ways(ways) if ways.first.is_some())
-    }
-}
-
-/// Probes of one target, one after the other or overlapping.
-#[derive(Clone, Debug)]
-pub(crate) struct Stream {
-    pub(crate) target: Target,
-    pub(crate) tally: Tally,
-    /// Probes that never came back.
-    pub(crate) lost: u32,
-    pub(crate) sent: u32,
-    every: Duration,
-    next: Option<At>,
-    first_sent: Option<At>,
-    running: Vec<Running>,
-}
-
-impl Stream {
-    fn new(target: Target, every: Duration, tally: Tally) -> Self {
-        Self {
-            target,
-            tally,
-            lost: 0,
-            sent: 0,
-            every,
-            next: None,
-            first_sent: None,
-            running: Vec::new(),
-        }
-    }
-
-    /// Whether a probe is sent although the one before is not back yet.
-    fn overlaps(&self) -> bool {
-        matches!(self.target, Target::Icmp(_) | Target::Tcp(_) | Target::Witness(_))
-    }
-
-    /// Asked until it is known, from the beginning on.
-    fn is_single(&self) -> bool {
-        matches!(self.target, Target::DevicePath(_) | Target::WitnessPath(_))
-    }
-
-    fn is_alive(&self) -> bool {
-        match (&self.tally, self.target) {
-            (Tally::Looks(looks), _) => looks.on.is_some(),
-            (Tally::Answers(_), Target::Witness(_)) | (Tally::Ways(_), _) => false,
-            (Tally::Answers(answers), _) => answers.first.is_some(),
-        }
-    }
-
-    /// Whether everything that the verdict needs of it has come in, once the window has ended.
-    fn is_finished(&self, end: At, now: At, rules: Rules) -> bool {
-        match &self.tally {
-            _ if self.is_single() || self.next.is_none() => true,
-            Tally::Looks(_) if !rules.look_after_window => true,
-            Tally::Looks(looks) => looks.newest().is_some_and(|look| {
-                look.started >= end
-                    && (!matches!(look.what.observation, Observation::Unknown(_))
-                        || now >= end + LAST_LOOK_AGAIN)
-            }),
-            Tally::Ways(_) if !rules.path_throughout => true,
-            Tally::Ways(ways) => ways.newest.is_some_and(|started| started >= end),
-            Tally::Answers(_) if self.overlaps() => self.running.iter().all(|running| running.extra),
-            Tally::Answers(answers) => answers.newest.as_ref().is_some_and(|last| last.started >= end),
-        }
-    }
 }
 
 /// The state machine.
@@ -447,16 +341,26 @@ impl Engine {
             return self.has_heard_all();
         }
         self.streams.iter().any(|stream| {
-            let ignored = matches!(stream.tally, Tally::Answers(_)) && !self.rules.answer_is_life;
-            stream.is_alive() && !ignored
+            let counts = match stream.target {
+                Target::Device(index) => self
+                    .plan
+                    .devices
+                    .get(index)
+                    .is_none_or(|feed| self.rules.on_is_life(feed.standing)),
+                _ => !matches!(stream.tally, Tally::Answers(_)) || self.rules.answer_is_life,
+            };
+            stream.is_alive() && counts
         })
     }
 
-    /// Whether every device has shown a state and every network an answer.
+    /// Whether every device has shown a state, and every network and witness an answer.
     fn has_heard_all(&self) -> bool {
-        let devices = self.streams.iter().all(|stream| match &stream.tally {
+        let others = self.streams.iter().all(|stream| match &stream.tally {
             Tally::Looks(looks) => !looks.heard().is_empty(),
-            Tally::Ways(_) | Tally::Answers(_) => true,
+            Tally::Answers(answers) => {
+                !matches!(stream.target, Target::Witness(_)) || !answers.heard.is_empty()
+            }
+            Tally::Ways(_) => true,
         });
         let heard = |address: IpAddr| {
             self.streams.iter().any(|stream| match stream.target {
@@ -465,17 +369,44 @@ impl Engine {
                 _ => false,
             })
         };
-        devices && self.plan.networks.iter().all(|network| heard(network.address))
+        others && self.plan.networks.iter().all(|network| heard(network.address))
     }
 
     fn finish(&mut self, now: At) {
         let finished = self
             .streams
             .iter()
-            .all(|stream| stream.is_finished(self.end, now, self.rules));
+            .all(|stream| stream.is_finished(self.end, now, self.rules) || self.is_beside_the_point(stream));
         if finished || now >= self.end + FINISH_LIMIT {
             self.judge(now, true);
         }
+    }
+
+    /// Whether it is a device that never answered, and not needed, since the node's other level was seen off after the
+    /// window: a BMC without power is not waited for, nor is a fallback that nobody had to ask.
+    fn is_beside_the_point(&self, stream: &Stream) -> bool {
+        let looked_at = |stream: &'_ Stream| match stream.target {
+            Target::Device(index) => self.plan.devices.get(index).map(|feed| feed.standing.level),
+            _ => None,
+        };
+        let is_silent = |stream: &Stream| match &stream.tally {
+            Tally::Looks(looks) => looks.heard().is_empty(),
+            Tally::Ways(_) | Tally::Answers(_) => false,
+        };
+        let is_off = |stream: &Stream| match &stream.tally {
+            Tally::Looks(looks) => looks
+                .newest()
+                .is_some_and(|look| look.started >= self.end && look.what.observation == Observation::Off),
+            Tally::Ways(_) | Tally::Answers(_) => false,
+        };
+        let Some(level) = looked_at(stream).filter(|_| is_silent(stream)) else {
+            return false;
+        };
+        let other_level = || {
+            let streams = self.streams.iter();
+            streams.filter(|other| looked_at(other).is_some_and(|other| other != level))
+        };
+        other_level().next().is_some() && other_level().all(is_off)
     }
 
     fn judge(&mut self, now: At, complete: bool) {
@@ -505,8 +436,10 @@ impl Engine {
         });
     }
 
-    /// Whether each meter read below its threshold twice in a row, the second time after the window.
+    /// Whether each meter of the first level read below its threshold twice in a row, the second time after the window.
     fn meters_fell(&self) -> bool {
+        let fell =
+            |looks: &Looks, feed: &Feed| feed.off_max_watts.is_some_and(|limit| looks.twice_below(limit));
         self.streams
             .iter()
             .all(|stream| match (&stream.tally, stream.target) {
@@ -514,8 +447,7 @@ impl Engine {
                     .plan
                     .devices
                     .get(index)
-                    .and_then(|feed| feed.off_max_watts)
-                    .is_some_and(|limit| looks.twice_below(limit)),
+                    .is_some_and(|feed| !feed.is_first() || fell(looks, feed)),
                 _ => true,
             })
     }
@@ -534,7 +466,12 @@ impl Engine {
             }
             State::Observing => stream.next.is_some_and(|next| next < self.end),
             State::Finishing if stream.overlaps() => true,
-            State::Finishing => !stream.is_finished(self.end, self.end, self.rules),
+            // A longer window may follow, and its paths are watched throughout: while the last looks of the short one are
+            // waited for, too.
+            State::Finishing => {
+                let goes_on = !self.later.is_empty() && matches!(stream.tally, Tally::Ways(_));
+                goes_on || !stream.is_finished(self.end, self.end, self.rules)
+            }
         }
     }
 
@@ -607,47 +544,6 @@ impl Engine {
     }
 }
 
-fn streams_of(plan: &Plan, rules: Rules) -> Vec<Stream> {
-    let looks = || Tally::Looks(Looks::default());
-    let ways = || Tally::Ways(Ways::default());
-    let answers = || Tally::Answers(Answers::default());
-    let mut streams = Vec::new();
-    for (index, feed) in plan.devices.iter().enumerate() {
-        streams.push(Stream::new(Target::Device(index), LOOK_EVERY, looks()));
-        if let Some(address) = feed.address {
-            streams.push(Stream::new(Target::DevicePath(address), CHECK_EVERY, ways()));
-        }
-    }
-    for network in &plan.networks {
-        let address = network.address;
-        streams.push(Stream::new(Target::NodePath(address), CHECK_EVERY, ways()));
-        streams.push(Stream::new(Target::Icmp(address), PING_EVERY, answers()));
-        for port in &network.tcp_ports {
-            let target = Target::Tcp(SocketAddr::new(address, *port));
-            streams.push(Stream::new(target, CONNECT_EVERY, answers()));
-        }
-        if rules.neighbours_are_asked {
-            streams.push(Stream::new(
-                Target::Neighbour(address, None),
-                CHECK_EVERY,
-                answers(),
-            ));
-        }
-        for witness in &network.witnesses {
-            streams.push(Stream::new(Target::WitnessPath(*witness), CHECK_EVERY, ways()));
-            streams.push(Stream::new(Target::Witness(*witness), PING_EVERY, answers()));
-        }
-    }
-    // The same address may be named more than once: it is asked once, and the answer serves all.
-    let mut unique: Vec<Stream> = Vec::with_capacity(streams.len());
-    for stream in streams {
-        if !unique.iter().any(|known| known.target == stream.target) {
-            unique.push(stream);
-        }
-    }
-    unique
-}
-
 fn own_address(plan: &Plan, node: IpAddr) -> Option<IpAddr> {
     plan.networks
         .iter()
@@ -670,8 +566,9 @@ fn windows_of(plan: &Plan, rules: Rules) -> VecDeque<(Window, Duration)> {
         wait, metered_wait, ..
     } = plan.timing;
     let full = wait.max(Timing::SHORTEST);
-    let metered = !plan.devices.is_empty()
-        && plan.devices.iter().all(|feed| {
+    let first = || plan.devices.iter().filter(|feed| feed.is_first());
+    let metered = first().next().is_some()
+        && first().all(|feed| {
             feed.off_max_watts.is_some_and(|limit| {
                 !rules.baseline_required
                     || feed

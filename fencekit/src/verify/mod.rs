@@ -21,6 +21,7 @@ pub mod report;
 mod rules;
 #[cfg(test)]
 mod simulation;
+mod stream;
 mod summary;
 mod tally;
 #[cfg(test)]

@@ -3,22 +3,61 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::device::Label;
+use super::evidence::{Evidence, Outcome, Probe};
+use crate::fleet::Supply;
+use crate::level::{Level, Standing};
+use crate::power::Observation;
 
 /// Everything that a verification needs to know about a node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The node's name.
     pub node: String,
-    /// The devices that feed it. All must be off.
+    /// The devices that feed it. All of the first level must be off, or the fallback.
     pub devices: Vec<Feed>,
     /// The networks that it answers on while it is alive. All must be silent.
     pub networks: Vec<Network>,
-    /// Whether a network's silence counts only with a witness on it. Where a network has a witness at all, that
-    /// must answer in any case.
+    /// Whether a network's silence counts only with a witness on it. Where a network has witnesses at all,
+    /// configured ones or a device that is directly on it, one of them must answer in any case.
     pub require_witness: bool,
     /// The times.
     pub timing: Timing,
+}
+
+impl Plan {
+    /// What the devices say together of the node's power, by [`Standing::combined`]; a device of which there is no
+    /// evidence is unknown.
+    pub fn power(&self, evidence: &[Evidence]) -> Observation {
+        Standing::combined(self.said(evidence))
+    }
+
+    /// What the devices of one level say together: off only when all of them say off, on as soon as one says on. A device of
+    /// which there is no evidence is unknown, and so is a level without devices.
+    pub fn power_of(&self, level: Level, evidence: &[Evidence]) -> Observation {
+        let own = self.said(evidence).into_iter();
+        let own = own.filter(|(standing, _)| standing.level == level);
+        Observation::combined(own.map(|(_, seen)| seen))
+    }
+
+    fn said(&self, evidence: &[Evidence]) -> Vec<(Standing, Observation)> {
+        let mut power: Vec<&Evidence> = evidence.iter().filter(|one| one.probe == Probe::Power).collect();
+        let mut said_by = |feed: &Feed| {
+            // One piece of evidence serves for one device.
+            let Some(at) = power.iter().position(|one| one.subject == feed.label) else {
+                return Observation::unknown("it was not asked");
+            };
+            let one = power.remove(at);
+            match one.outcome {
+                Outcome::On => Observation::On,
+                Outcome::Off => Observation::Off,
+                _ => Observation::unknown(&one.detail),
+            }
+        };
+        self.devices
+            .iter()
+            .map(|feed| (feed.standing, said_by(feed)))
+            .collect()
+    }
 }
 
 /// A device as the verdict sees it.
@@ -32,18 +71,26 @@ pub struct Feed {
     pub off_max_watts: Option<f64>,
     /// What its meter read before the node was switched off, in watts.
     pub baseline_watts: Option<f64>,
+    /// How much its word weighs.
+    pub standing: Standing,
 }
 
 impl Feed {
-    /// A device without a meter.
+    /// A device as it is asked, without a baseline.
     #[must_use]
-    pub fn of(label: &Label, address: Option<IpAddr>) -> Self {
+    pub fn of(supply: &Supply, address: Option<IpAddr>) -> Self {
         Self {
-            label: label.to_string(),
+            label: supply.device.label().to_string(),
             address,
-            off_max_watts: None,
+            off_max_watts: supply.policy.off_max_watts,
             baseline_watts: None,
+            standing: supply.standing(),
         }
+    }
+
+    /// Whether it is one of the node's devices that must all be off.
+    pub(crate) fn is_first(&self) -> bool {
+        self.standing.level == Level::First
     }
 }
 

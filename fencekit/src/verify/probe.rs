@@ -59,6 +59,10 @@ pub enum Heard {
     Answered(String),
     /// The probe was sent, its answer was awaited until the deadline, and none came.
     Silent,
+    /// No answer, but perhaps only since somebody in between did not pass the probe on: a router that says "host
+    /// unreachable", or one whose errors could not be heard. In words. It counts as silence where a witness on the
+    /// same network answers, and is a failed probe elsewhere.
+    Unreached(String),
     /// Nothing can be said yet; a later probe may.
     Undecided(String),
     /// The probe failed, and why. It shows nothing.

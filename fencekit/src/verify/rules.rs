@@ -1,12 +1,20 @@
 //! The safety rules by name, so that tests can break each of them and see that it is missed.
 
+use crate::level::{Level, Standing};
+
 /// Which rules hold. Outside tests all of them do: there is no option that turns one off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
     /// A device whose state is unknown is not off.
     pub(crate) unknown_power_is_not_off: bool,
-    /// Every device must be off, not just one.
+    /// Every device of a level must be off, not just one.
     pub(crate) every_device: bool,
+    /// A device of the first level that says on contradicts the fallback's off.
+    pub(crate) first_level_contradicts: bool,
+    /// A BMC that says on contradicts the first level's off, though it is the fallback.
+    pub(crate) bmc_contradicts: bool,
+    /// A meter of the first level that shows a load contradicts the fallback's off.
+    pub(crate) first_meter_contradicts: bool,
     /// The last look at a device is taken after the window, so that a plug that came back on is seen.
     pub(crate) look_after_window: bool,
     /// A configured meter must read below its threshold.
@@ -29,6 +37,8 @@ pub(crate) struct Rules {
     pub(crate) failed_probe_is_unknown: bool,
     /// A network probe that never came back is unknown.
     pub(crate) lost_probe_is_unknown: bool,
+    /// A probe that a router did not deliver is silence only with a witness behind it.
+    pub(crate) unreached_needs_witness: bool,
     /// Silence counts only with a sound path: route, link, own address.
     pub(crate) silence_needs_path: bool,
     /// This host's own address on the network, where it is known, must be there.
@@ -48,10 +58,19 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// Whether the "on" of such a device is a sign of life.
+    pub(crate) fn on_is_life(self, standing: Standing) -> bool {
+        let first = standing.level == Level::First;
+        standing.on_is_life() && (self.first_level_contradicts || !first) && (self.bmc_contradicts || first)
+    }
+
     /// All of them.
     pub(crate) const STRICT: Self = Self {
         unknown_power_is_not_off: true,
         every_device: true,
+        first_level_contradicts: true,
+        bmc_contradicts: true,
+        first_meter_contradicts: true,
         look_after_window: true,
         meter_must_be_below: true,
         addresses_required: true,
@@ -63,6 +82,7 @@ impl Rules {
         baseline_required: true,
         failed_probe_is_unknown: true,
         lost_probe_is_unknown: true,
+        unreached_needs_witness: true,
         silence_needs_path: true,
         own_address_present: true,
         path_throughout: true,

@@ -161,9 +161,12 @@ fn meter(feed: &Feed, limit: f64, looks: &Looks, seen: &Seen<'_>) -> Evidence {
         },
         Some(Ok(watts)) if watts.is_finite() && *watts > limit => Evidence {
             outcome: Outcome::Above,
-            detail: format!(
-                "the meter reads {watts:.1} W, above {limit} W: is the relay stuck, or another outlet wired?"
-            ),
+            detail: match look.what.observation {
+                Observation::On => format!("the meter reads {watts:.1} W, and the outlet is on"),
+                Observation::Off | Observation::Unknown(_) => format!(
+                    "the meter reads {watts:.1} W, above {limit} W: is the relay stuck, or another outlet wired?"
+                ),
+            },
             ..base
         },
         Some(Ok(watts)) => Evidence {
@@ -207,6 +210,12 @@ fn network_evidence(
                 )
             })
         });
+    let witnesses = witnesses(plan, network, rules, seen);
+    let witnessed = witnesses.iter().any(|one| one.outcome == Outcome::Answered);
+    let hearing = Hearing {
+        deaf: deaf.as_deref(),
+        witnessed,
+    };
     for stream in seen.streams {
         let (probe, subject) = match stream.target {
             Target::Icmp(to) if to == address => (Probe::Icmp, address.to_string()),
@@ -222,16 +231,18 @@ fn network_evidence(
             continue;
         };
         let base = piece(probe, subject, Some(network), seen.now, Duration::ZERO);
-        evidence.push(answers_evidence(
-            base,
-            stream,
-            answers,
-            deaf.as_deref(),
-            rules,
-            seen,
-        ));
+        evidence.push(answers_evidence(base, stream, answers, hearing, rules, seen));
     }
-    witnesses(plan, network, rules, seen, evidence);
+    evidence.extend(witnesses);
+}
+
+/// What speaks for and against having heard an answer on a network.
+#[derive(Clone, Copy)]
+struct Hearing<'a> {
+    /// Why one could not have been heard.
+    deaf: Option<&'a str>,
+    /// Whether somebody else there was heard throughout.
+    witnessed: bool,
 }
 
 fn broken_path(address: IpAddr, rules: Rules, seen: &Seen<'_>) -> Option<Sample<String>> {
@@ -269,7 +280,7 @@ fn answers_evidence(
     base: Evidence,
     stream: &Stream,
     answers: &Answers,
-    deaf: Option<&str>,
+    hearing: Hearing<'_>,
     rules: Rules,
     seen: &Seen<'_>,
 ) -> Evidence {
@@ -298,7 +309,21 @@ fn answers_evidence(
     if !seen.complete {
         return unknown("no answer so far; the observation ended early, since the node is alive".to_owned());
     }
-    if let Some(why) = deaf {
+    if let Some(unreached) = &answers.unreached
+        && !hearing.witnessed
+        && rules.unreached_needs_witness
+    {
+        return Evidence {
+            detail: format!(
+                "{}; that is silence only where a witness behind the router answers (verify.witnesses)",
+                unreached.what
+            ),
+            at_ms: millis(unreached.at),
+            elapsed_ms: millis(unreached.took()),
+            ..base
+        };
+    }
+    if let Some(why) = hearing.deaf {
         return unknown(format!("an answer could not have been heard: {why}"));
     }
     if stream.lost > 0 && rules.lost_probe_is_unknown {
@@ -321,15 +346,22 @@ fn answers_evidence(
     if !silent {
         return unknown("no probe was made within the window".to_owned());
     }
+    let told = answers.unreached.as_ref();
+    let told = told.map(|unreached| format!("; {}", unreached.what));
     Evidence {
         outcome: Outcome::Silent,
-        detail: format!("{} probes, none answered", stream.sent),
+        detail: format!(
+            "{} probes, none answered{}",
+            stream.sent,
+            told.unwrap_or_default()
+        ),
         elapsed_ms: millis(seen.end.saturating_sub(seen.open)),
         ..base
     }
 }
 
-fn witnesses(plan: &Plan, network: &Network, rules: Rules, seen: &Seen<'_>, evidence: &mut Vec<Evidence>) {
+fn witnesses(plan: &Plan, network: &Network, rules: Rules, seen: &Seen<'_>) -> Vec<Evidence> {
+    let mut evidence = Vec::new();
     let own = seen.path(Target::NodePath(network.address));
     for witness in &network.witnesses {
         let way = seen.path(Target::WitnessPath(*witness));
@@ -380,6 +412,7 @@ fn witnesses(plan: &Plan, network: &Network, rules: Rules, seen: &Seen<'_>, evid
         );
         evidence.push(attendance(base, &looks.heard(), None, rules, seen));
     }
+    evidence
 }
 
 /// Whether a witness answered throughout the window.

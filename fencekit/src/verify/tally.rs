@@ -50,6 +50,8 @@ pub(crate) struct Answers {
     pub(crate) failure: Option<Sample<String>>,
     /// Probes that were sent and not answered.
     pub(crate) silent: u32,
+    /// The first of them, within the window, that may not have got there.
+    pub(crate) unreached: Option<Sample<String>>,
     /// What the newest probe said, for probes that ask one after the other.
     pub(crate) newest: Option<Sample<Heard>>,
 }
@@ -67,10 +69,14 @@ impl Answers {
                 self.first.get_or_insert(Sample { started, at, what });
             }
             Heard::Silent if counts => self.silent += 1,
+            Heard::Unreached(what) if counts => {
+                self.silent += 1;
+                self.unreached.get_or_insert(Sample { started, at, what });
+            }
             Heard::Failed(what) if counts => {
                 self.failure.get_or_insert(Sample { started, at, what });
             }
-            Heard::Silent | Heard::Failed(_) | Heard::Undecided(_) => {}
+            Heard::Silent | Heard::Unreached(_) | Heard::Failed(_) | Heard::Undecided(_) => {}
         }
     }
 }

@@ -10,6 +10,7 @@ use super::evidence::Outcome::{self, *};
 use super::evidence::{Evidence, Probe};
 use super::plan::{Feed, Network, Plan, Timing};
 use super::verdict::{Decision, Verdict, Window, decide};
+use crate::level::{Level, Standing};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/verdicts.md");
 
@@ -23,6 +24,7 @@ const MAYBE_HEARD: [Option<Outcome>; 4] = [None, Some(Silent), Some(Answered), S
 struct Device {
     power: Outcome,
     meter: Option<Outcome>,
+    standing: Standing,
 }
 
 /// What was seen of one network.
@@ -38,6 +40,11 @@ struct Net {
 const OFF: Device = Device {
     power: Off,
     meter: None,
+    standing: FIRST,
+};
+const FIRST: Standing = Standing {
+    level: Level::First,
+    bmc: false,
 };
 const QUIET: Net = Net {
     icmp: Silent,
@@ -46,6 +53,17 @@ const QUIET: Net = Net {
     path_broken: false,
     witness: Some(Answered),
 };
+
+fn fallback(power: Outcome, bmc: bool) -> Device {
+    Device {
+        power,
+        meter: None,
+        standing: Standing {
+            level: Level::Fallback,
+            bmc,
+        },
+    }
+}
 
 fn address(network: usize) -> IpAddr {
     let last = u8::try_from(network).unwrap();
@@ -83,6 +101,7 @@ fn judge(devices: &[Device], nets: &[Net], require_witness: bool) -> Decision {
             address: None,
             off_max_watts: device.meter.map(|_| 5.0),
             baseline_watts: None,
+            standing: device.standing,
         });
     }
     for (index, net) in nets.iter().enumerate() {
@@ -194,7 +213,7 @@ fn table() -> String {
         for meter in METER {
             let verdicts = nets
                 .iter()
-                .map(|(_, net, require)| cell(&judge(&[Device { power, meter }], &[*net], *require)));
+                .map(|(_, net, require)| cell(&judge(&[Device { power, meter, ..OFF }], &[*net], *require)));
             row(
                 &mut text,
                 [power.to_string(), or_none(meter)].into_iter().chain(verdicts),
@@ -209,10 +228,39 @@ fn table() -> String {
     );
     for first in POWER {
         let verdicts = POWER.map(|second| {
-            let device = |power| Device { power, meter: None };
+            let device = |power| Device { power, ..OFF };
             cell(&judge(&[device(first), device(second)], &[QUIET], false))
         });
         row(&mut text, [first.to_string()].into_iter().chain(verdicts));
+    }
+
+    text.push_str(
+        "\n## A device and a fallback, one silent and witnessed network\n\n\
+         The fallback cuts all of the node's power: its off is enough where the device does not answer, and an \"on\" of \
+         the device,\nor of a BMC at either level, contradicts every off.\n\n",
+    );
+    let fallbacks = [("plug", false), ("BMC", true)];
+    let titles = fallbacks.map(|(kind, _)| POWER.map(|power| format!("{kind} {power}")));
+    let titles = std::iter::once("device".to_owned()).chain(titles.concat());
+    head(
+        &mut text,
+        &titles
+            .collect::<Vec<_>>()
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    );
+    for power in POWER {
+        let verdicts = fallbacks.map(|(_, bmc)| {
+            POWER.map(|second| {
+                let devices = [Device { power, ..OFF }, fallback(second, bmc)];
+                cell(&judge(&devices, &[QUIET], false))
+            })
+        });
+        row(
+            &mut text,
+            std::iter::once(power.to_string()).chain(verdicts.concat()),
+        );
     }
 
     text.push_str("\n## Two networks, power off\n\n");
@@ -289,7 +337,7 @@ fn the_table_is_as_checked_in() {
 fn all_devices() -> Vec<Device> {
     let mut all = Vec::new();
     for power in POWER {
-        all.extend(METER.map(|meter| Device { power, meter }));
+        all.extend(METER.map(|meter| Device { power, meter, ..OFF }));
     }
     all
 }
@@ -325,12 +373,20 @@ fn promised(devices: &[Device], nets: &[Net], require_witness: bool) -> Verdict 
             .collect::<Vec<_>>()
     };
     let answered = nets.iter().any(|net| heard(net).contains(&Answered));
-    if answered || devices.iter().any(|device| device.power == On) {
+    let first = |device: &&Device| device.standing.level == Level::First;
+    let fallback = |device: &&Device| device.standing.level == Level::Fallback;
+    let speaks = |device: &Device| device.standing.level == Level::First || device.standing.bmc;
+    if answered || devices.iter().any(|device| device.power == On && speaks(device)) {
         return Verdict::StillAlive;
     }
-    let all_off = devices
+    let is_off = |device: &Device| device.power == Off && !matches!(device.meter, Some(Above | Unknown));
+    let draws = devices
         .iter()
-        .all(|device| device.power == Off && !matches!(device.meter, Some(Above | Unknown)));
+        .filter(first)
+        .any(|device| device.meter == Some(Above));
+    let first_off = devices.iter().any(|device| first(&device)) && devices.iter().filter(first).all(is_off);
+    let fallback_off = devices.iter().filter(fallback).any(is_off) && !draws;
+    let all_off = first_off || fallback_off;
     let all_silent = nets.iter().all(|net| {
         let could_hear = match net.witness {
             None => !require_witness,
@@ -355,6 +411,25 @@ fn every_combination_keeps_the_promise() {
                 let decision = judge(&[*device], &[*net], require_witness);
                 assert_eq!(decision.verdict, promised(&[*device], &[*net], require_witness));
                 assert!(!decision.reasons.is_empty());
+            }
+        }
+    }
+    // With a fallback of either kind, which answers in any way.
+    for first in &devices {
+        for second in &devices {
+            for bmc in [false, true] {
+                let level = fallback(second.power, bmc);
+                let both = [
+                    *first,
+                    Device {
+                        meter: second.meter,
+                        ..level
+                    },
+                ];
+                for net in &nets {
+                    let verdict = judge(&both, &[*net], false).verdict;
+                    assert_eq!(verdict, promised(&both, &[*net], false));
+                }
             }
         }
     }
@@ -389,6 +464,7 @@ fn evidence_that_is_missing_counts_as_unknown() {
             address: None,
             off_max_watts: Some(5.0),
             baseline_watts: None,
+            standing: FIRST,
         }],
         networks: vec![Network::new("management", address(0))],
         require_witness: false,
@@ -434,6 +510,7 @@ fn two_devices_of_one_name_need_two_pieces_of_evidence() {
         address: None,
         off_max_watts: None,
         baseline_watts: None,
+        standing: FIRST,
     };
     let plan = Plan {
         node: "n".into(),

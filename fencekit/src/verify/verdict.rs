@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::evidence::{Evidence, Outcome, Probe};
 use super::plan::{Network, Plan};
 use super::rules::Rules;
+use crate::level::Level;
 
 /// What the evidence amounts to. Only [`Verdict::ConfirmedOff`] is a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -88,11 +89,11 @@ pub fn decide(plan: &Plan, evidence: &[Evidence], window: Window) -> Decision {
 }
 
 pub(crate) fn decide_by(plan: &Plan, evidence: &[Evidence], window: Window, rules: Rules) -> Decision {
-    if let Some(alive) = signs_of_life(evidence, rules) {
+    if let Some(alive) = signs_of_life(plan, evidence, rules) {
         return alive;
     }
     let mut against = Vec::new();
-    check_devices(plan, evidence, rules, &mut against);
+    let level = check_devices(plan, evidence, rules, &mut against);
     check_networks(plan, evidence, rules, &mut against);
     if let Some((rule, _)) = against.first() {
         return Decision {
@@ -107,7 +108,7 @@ pub(crate) fn decide_by(plan: &Plan, evidence: &[Evidence], window: Window, rule
             Window::Full => Rule::Window,
             Window::Metered => Rule::MeteredWindow,
         },
-        reasons: reasons_for(plan, evidence, window),
+        reasons: reasons_for(plan, evidence, window, level),
     }
 }
 
@@ -115,8 +116,15 @@ fn is_life(evidence: &Evidence) -> bool {
     evidence.outcome == Outcome::Answered && evidence.probe != Probe::Witness
 }
 
-fn signs_of_life(evidence: &[Evidence], rules: Rules) -> Option<Decision> {
-    let on = evidence.iter().filter(|one| one.outcome == Outcome::On);
+fn signs_of_life(plan: &Plan, evidence: &[Evidence], rules: Rules) -> Option<Decision> {
+    let is_idle = |one: &Evidence| {
+        let mut feeds = plan.devices.iter().filter(|feed| feed.label == one.subject);
+        let known = feeds.clone().next().is_some();
+        known && feeds.all(|feed| !rules.on_is_life(feed.standing))
+    };
+    let on = evidence
+        .iter()
+        .filter(|one| one.outcome == Outcome::On && !is_idle(one));
     let answers = evidence.iter().filter(|one| rules.answer_is_life && is_life(one));
     let on: Vec<_> = on.map(ToString::to_string).collect();
     let answers: Vec<_> = answers.map(ToString::to_string).collect();
@@ -134,15 +142,46 @@ fn signs_of_life(evidence: &[Evidence], rules: Rules) -> Option<Decision> {
 
 type Against = Vec<(Rule, String)>;
 
-fn check_devices(plan: &Plan, evidence: &[Evidence], rules: Rules, against: &mut Against) {
+/// The level whose devices are all off, and which decides; what keeps each from it goes into `against` when neither is.
+fn check_devices(plan: &Plan, evidence: &[Evidence], rules: Rules, against: &mut Against) -> Level {
     if plan.devices.is_empty() {
         against.push((
             Rule::NoDevice,
             format!("no fence device of {} is configured", plan.node),
         ));
     }
-    // Two devices under one label need two pieces of evidence; one "off" must not serve for both.
-    let labels: BTreeSet<&str> = plan.devices.iter().map(|feed| feed.label.as_str()).collect();
+    let there = |level| plan.devices.iter().any(|feed| feed.standing.level == level);
+    let mut doubts = Vec::new();
+    for level in [Level::First, Level::Fallback]
+        .into_iter()
+        .filter(|level| there(*level))
+    {
+        let before = doubts.len();
+        check_level(plan, level, evidence, rules, &mut doubts);
+        let contradicted = level == Level::Fallback && rules.first_meter_contradicts && draws(plan, evidence);
+        if doubts.len() == before && !contradicted {
+            return level;
+        }
+    }
+    doubts.sort_by_key(|(rule, _)| *rule != Rule::PowerNotOff);
+    against.append(&mut doubts);
+    Level::First
+}
+
+/// Whether a meter of the first level shows that the node draws power.
+fn draws(plan: &Plan, evidence: &[Evidence]) -> bool {
+    let mut first = plan.devices.iter().filter(|feed| feed.is_first());
+    first.any(|feed| {
+        evidence
+            .iter()
+            .any(|one| one.outcome == Outcome::Above && one.subject == feed.label)
+    })
+}
+
+/// What keeps the devices of this level from being off.
+fn check_level(plan: &Plan, level: Level, evidence: &[Evidence], rules: Rules, against: &mut Against) {
+    let own = plan.devices.iter().filter(|feed| feed.standing.level == level);
+    let labels: BTreeSet<&str> = own.map(|feed| feed.label.as_str()).collect();
     let mut any_off = false;
     let mut power = Vec::new();
     let mut wanted = vec![Outcome::Off];
@@ -150,6 +189,7 @@ fn check_devices(plan: &Plan, evidence: &[Evidence], rules: Rules, against: &mut
         wanted.push(Outcome::Unknown);
     }
     for label in labels {
+        // Two devices under one label need two pieces of evidence; one "off" must not serve for both.
         let feeds: Vec<_> = plan.devices.iter().filter(|feed| feed.label == label).collect();
         match all_are(evidence, Probe::Power, label, None, &wanted, feeds.len()) {
             Ok(()) => any_off = true,
@@ -166,7 +206,6 @@ fn check_devices(plan: &Plan, evidence: &[Evidence], rules: Rules, against: &mut
     if rules.every_device || !any_off {
         against.append(&mut power);
     }
-    against.sort_by_key(|(rule, _)| *rule != Rule::PowerNotOff);
 }
 
 /// Whether there are at least `count` pieces of this evidence and each has a wanted outcome.
@@ -297,13 +336,36 @@ fn witnesses_of<'a>(network: &'a Network, evidence: &'a [Evidence]) -> impl Iter
         .filter(|one| one.probe == Probe::Witness && one.network.as_ref() == Some(&network.name))
 }
 
-fn reasons_for(plan: &Plan, evidence: &[Evidence], window: Window) -> Vec<String> {
-    let mut reasons = vec![match plan.devices.len() {
-        1 => "its device says off".to_owned(),
-        count => format!("all {count} devices say off"),
+/// Why the shorter window was not even tried. Whoever verifies after the off, as `fence_check` does, was not there to
+/// read a meter before it.
+fn no_baseline(plan: &Plan) -> Option<String> {
+    let shorter = plan
+        .timing
+        .metered_wait
+        .filter(|shorter| *shorter < plan.timing.wait)?;
+    let mut first = plan.devices.iter().filter(|feed| feed.is_first());
+    let lacks = first.any(|feed| feed.off_max_watts.is_some() && feed.baseline_watts.is_none());
+    lacks.then(|| {
+        format!(
+            "watched for the whole wait of {} s, not for metered_wait ({} s): no draw from before the off is known",
+            plan.timing.wait.as_secs_f64(),
+            shorter.as_secs_f64()
+        )
+    })
+}
+
+fn reasons_for(plan: &Plan, evidence: &[Evidence], window: Window, level: Level) -> Vec<String> {
+    let of_level = plan.devices.iter().filter(|feed| feed.standing.level == level);
+    let mut reasons = vec![match (level, of_level.count()) {
+        (Level::Fallback, _) => "its fallback, which cuts all of its power, says off".to_owned(),
+        (Level::First, 1) => "its device says off".to_owned(),
+        (Level::First, count) => format!("all {count} devices say off"),
     }];
-    if window == Window::Metered {
-        reasons.push("every meter fell from its baseline to below its threshold".to_owned());
+    match window {
+        Window::Metered => {
+            reasons.push("every meter fell from its baseline to below its threshold".to_owned());
+        }
+        Window::Full => reasons.extend(no_baseline(plan)),
     }
     for network in &plan.networks {
         let heard = witnesses_of(network, evidence)
@@ -315,4 +377,45 @@ fn reasons_for(plan: &Plan, evidence: &[Evidence], window: Window) -> Vec<String
         reasons.push(format!("silent on {} {}, {heard}", network.name, network.address));
     }
     reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level::Standing;
+    use crate::verify::plan::Timing;
+
+    fn metered(baseline_watts: Option<f64>) -> Plan {
+        Plan {
+            node: "storage-b".into(),
+            devices: vec![crate::verify::Feed {
+                label: "kasa @ 10.20.20.202".into(),
+                address: None,
+                off_max_watts: Some(5.0),
+                baseline_watts,
+                standing: Standing::default(),
+            }],
+            networks: Vec::new(),
+            require_witness: false,
+            timing: Timing {
+                metered_wait: Some(std::time::Duration::from_secs(3)),
+                ..Timing::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_verdict_without_a_baseline_says_why_it_took_the_whole_wait() {
+        let reasons = |plan: &Plan| reasons_for(plan, &[], Window::Full, Level::First).join("; ");
+        let told = "not for metered_wait (3 s): no draw from before the off is known";
+        assert!(
+            reasons(&metered(None)).contains(told),
+            "{}",
+            reasons(&metered(None))
+        );
+        assert!(!reasons(&metered(Some(60.0))).contains("metered_wait"));
+        let mut plain = metered(None);
+        plain.timing.metered_wait = None;
+        assert!(!reasons(&plain).contains("metered_wait"));
+    }
 }

@@ -1,5 +1,5 @@
 //! What is proven of the Kasa backend, by whom: the tests against peers take their cases from here, and
-//! `docs/kasa-support.md` is made of it.
+//! The table in the README is made of it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 /// A transport with a dialect.

@@ -12,14 +12,8 @@ use fencekit_interop::{Output, Peer, agent, agents_dir, run, tool};
 const OPERATION: Duration = Duration::from_secs(30);
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// Everything that Pacemaker writes to becomes empty; our agents appear among the others.
-const PREPARE: &str = r#"
-for dir in /run /var/lib/pacemaker /var/log; do mount -t tmpfs -o mode=0755 none "$dir"; done
-mount -t tmpfs -o mode=1777 none /dev/shm
-mkdir -p /run/crm /var/lib/pacemaker/cores /var/lib/pacemaker/cib /var/lib/pacemaker/pengine /var/log/pacemaker
-chown -R hacluster:haclient /run/crm /var/lib/pacemaker /var/log/pacemaker
-mount -t overlay -o "lowerdir=$1:/usr/sbin" none /usr/sbin
-"#;
+/// What makes its place; the Python package's tests use the same.
+const PREPARE: &str = include_str!("prepare.sh");
 
 /// The fencer, to be told what to do as an administrator tells it.
 pub(crate) struct Fenced {
@@ -34,7 +28,7 @@ impl Fenced {
         }
         let out = run(
             Command::new("sh")
-                .args(["-euc", PREPARE, "prepare"])
+                .args(["-c", PREPARE, "prepare"])
                 .arg(agents_dir()),
             "",
             Duration::from_secs(10),

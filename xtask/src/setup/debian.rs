@@ -19,7 +19,13 @@ pub(crate) fn need(context: &Context) -> Need {
     }
     let names = missing.join(" ");
     Need::Install(if context.root {
-        format!("with apt-get: {names}")
+        // Debian starts the services of what it installs; that of pcs listens on port 2224.
+        let services = if missing.contains(&"pcs") {
+            "; pcs brings the service pcsd (afterwards: systemctl disable --now pcsd)"
+        } else {
+            ""
+        };
+        format!("with apt-get: {names}{services}")
     } else {
         format!(
             "unpacked into {} (as you are not root): {names}",
@@ -41,6 +47,7 @@ pub(crate) fn install(context: &Context, until: Instant) -> Result<Done, String>
     } else {
         unpack(context, until)?;
     }
+    unpack_alone(context, until)?;
     let left = missing(context);
     match (left.is_empty(), context.root) {
         (true, _) => Ok(Done::Complete),
@@ -61,8 +68,23 @@ fn install_as_root(context: &Context, until: Instant) -> Result<(), String> {
         println!("apt-get update: {error}");
     }
     let mut args = vec!["install", "--yes", "--quiet=2", "--no-install-recommends"];
-    args.extend(missing(context));
+    let names = missing_packages(context).filter(|debian| !debian.only_unpacked);
+    args.extend(names.map(|debian| debian.package));
     apt_get(context, until, &args)
+}
+
+/// Single packages whose programs need nothing else.
+fn unpack_alone(context: &Context, until: Instant) -> Result<(), String> {
+    let wanted: Vec<&str> = missing_packages(context)
+        .filter(|debian| debian.only_unpacked)
+        .map(|debian| debian.package)
+        .collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let cache = context.interop.join("debs-alone");
+    fetch_into(context, Command::new("apt-get"), &cache, &wanted, until)?;
+    extract_into(context, &cache, &unpacked(context), until)
 }
 
 fn apt_get(context: &Context, until: Instant, args: &[&str]) -> Result<(), String> {
@@ -76,7 +98,7 @@ fn apt_get(context: &Context, until: Instant, args: &[&str]) -> Result<(), Strin
 /// Without root: the packages and what they depend on are fetched and unpacked.
 fn unpack(context: &Context, until: Instant) -> Result<(), String> {
     let wanted: Vec<&str> = missing_packages(context)
-        .filter(|debian| !debian.root)
+        .filter(|debian| !debian.root && !debian.only_unpacked)
         .map(|debian| debian.package)
         .collect();
     let list = wanted.join("\n");
@@ -85,27 +107,46 @@ fn unpack(context: &Context, until: Instant) -> Result<(), String> {
     }
     stamp::clear(context, "debs");
     let cache = context.interop.join("debs-fetched");
-    fs::create_dir_all(&cache).map_err(|error| format!("cannot make {}: {error}", cache.display()))?;
     let mut simulate = Command::new("apt-get");
     simulate
         .args(["install", "--simulate", "--no-install-recommends"])
         .args(&wanted);
     let plan = run(context, &mut simulate, until, Show::OnFailure).success()?;
-    let mut fetch = Command::new("apt-get");
-    fetch.current_dir(&cache).arg("download").args(planned(&plan));
-    run(context, &mut fetch, until, Show::OnFailure).success()?;
-    let fetched =
-        fs::read_dir(&cache).map_err(|error| format!("cannot read {}: {error}", cache.display()))?;
-    for file in fetched.flatten() {
-        let mut command = Command::new("dpkg");
-        command.arg("--extract").arg(file.path()).arg(unpacked(context));
-        run(context, &mut command, until, Show::OnFailure).success()?;
-    }
+    fetch_into(context, Command::new("apt-get"), &cache, &planned(&plan), until)?;
+    extract_into(context, &cache, &unpacked(context), until)?;
     stamp::set(context, "debs", &list)
 }
 
+/// Fetches packages as files into a directory, with an `apt-get` that may have a configuration of its own.
+pub(super) fn fetch_into(
+    context: &Context,
+    mut apt_get: Command,
+    cache: &Path,
+    packages: &[&str],
+    until: Instant,
+) -> Result<(), String> {
+    fs::create_dir_all(cache).map_err(|error| format!("cannot make {}: {error}", cache.display()))?;
+    apt_get.current_dir(cache).arg("download").args(packages);
+    run(context, &mut apt_get, until, Show::OnFailure)
+        .success()
+        .map(drop)
+}
+
+/// Unpacks every package that was fetched.
+pub(super) fn extract_into(
+    context: &Context,
+    cache: &Path,
+    root: &Path,
+    until: Instant,
+) -> Result<(), String> {
+    let each = "for file in \"$1\"/*.deb; do dpkg --extract \"$file\" \"$2\"; done";
+    let mut sh = Command::new("sh");
+    sh.args(["-euc", each, "unpack"]).arg(cache).arg(root);
+    run(context, &mut sh, until, Show::OnFailure).success().map(drop)
+}
+
 /// The packages that apt-get would install, from what it says when it simulates.
-fn planned(plan: &str) -> Vec<&str> {
+pub(super) fn planned(plan: &str) -> Vec<&str> {
     plan.lines()
         .filter_map(|line| line.strip_prefix("Inst "))
         .filter_map(|line| line.split_ascii_whitespace().next())

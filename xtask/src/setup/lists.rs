@@ -8,6 +8,8 @@ pub(crate) struct Debian {
     pub(crate) shown_by: ShownBy,
     /// Whether its tests want root, so that unpacking it without helps nobody.
     pub(crate) root: bool,
+    /// Whether it is unpacked even by root, and without what it depends on: installed, it would start a daemon.
+    pub(crate) only_unpacked: bool,
 }
 
 /// What shows that a package's content is on the machine.
@@ -27,6 +29,16 @@ const fn program(package: &'static str, program: &'static str) -> Debian {
         package,
         shown_by: ShownBy::Program(program),
         root: false,
+        only_unpacked: false,
+    }
+}
+
+const fn only_unpacked(package: &'static str, program: &'static str) -> Debian {
+    Debian {
+        package,
+        shown_by: ShownBy::Program(program),
+        root: false,
+        only_unpacked: true,
     }
 }
 
@@ -35,6 +47,7 @@ const fn for_root(package: &'static str, shown_by: ShownBy) -> Debian {
         package,
         shown_by,
         root: true,
+        only_unpacked: false,
     }
 }
 
@@ -47,6 +60,7 @@ pub(crate) const DEBIAN: &[Debian] = &[
         package: "python3-venv",
         shown_by: ShownBy::Venv,
         root: true,
+        only_unpacked: false,
     },
     program("nodejs", "node"),
     program("npm", "npm"),
@@ -69,14 +83,68 @@ pub(crate) const DEBIAN: &[Debian] = &[
     program("iproute2", "ip"),
     program("iputils-ping", "ping"),
     program("nftables", "nft"),
+    // The judges of alert rules and metrics, and of units.
+    program("systemd", "systemd-analyze"),
+    only_unpacked("prometheus", "promtool"),
     // A real ESPHome device, compiled for this host.
     program("gcc", "gcc"),
     program("g++", "g++"),
+    // C programs against the C library.
+    program("binutils", "nm"),
+    program("cmake", "cmake"),
+    program("make", "make"),
+    program("pkgconf", "pkg-config"),
+    program("valgrind", "valgrind"),
     Debian {
         package: "libsodium-dev",
         shown_by: ShownBy::Library("libsodium.a"),
         root: true,
+        only_unpacked: false,
     },
+];
+
+/// Versions of pcs besides the machine's own, and the Debian release that has each.
+pub(crate) const PCS: &[(&str, &str)] = &[("0.10", "bullseye"), ("0.12", "trixie")];
+
+/// What is unpacked of such a release: pcs, Pacemaker's tools that pcs starts, and what the generated script starts.
+pub(crate) const PCS_PACKAGES: &[&str] = &[
+    "pcs",
+    "pacemaker",
+    "pacemaker-cli-utils",
+    "base-files",
+    "bash",
+    "coreutils",
+    "grep",
+    "libc-bin",
+    "sed",
+];
+
+/// How the names of packages begin that these depend on for what no test does: pcs's daemon and its web pages,
+/// resource agents, a running system.
+pub(crate) const PCS_LEFT_OUT: &[&str] = &[
+    "adduser",
+    "cluster-glue",
+    "corosync",
+    "dbus",
+    "debconf",
+    "dpkg",
+    "fonts-",
+    "gawk",
+    "libperl",
+    "libruby",
+    "libsnmp",
+    "mawk",
+    "pacemaker-resource-agents",
+    "passwd",
+    "pci.ids",
+    "perl",
+    "puma",
+    "rake",
+    "resource-agents",
+    "ruby",
+    "tar",
+    "thin",
+    "tzdata",
 ];
 
 /// Python packages of the venv that the tests share.
@@ -95,3 +163,20 @@ pub(crate) const ESPHOME: &[&str] = &[
 
 /// npm packages, with their versions.
 pub(crate) const NPM: &[(&str, &str)] = &[("tplink-smarthome-simulator", "5.0.1")];
+
+/// Ansible has a venv of its own; pytest runs the collection's unit tests in it.
+pub(crate) const ANSIBLE: &[&str] = &["ansible-core==2.19.14", "ansible-lint==26.10.1", "pytest==9.2.0"];
+
+/// The newest Python that this ansible-core knows.
+pub(crate) const ANSIBLE_PYTHON: u32 = 13;
+
+/// What builds our Python package and checks its types.
+pub(crate) const PACKAGE: &[&str] = &["maturin==1.16.0", "mypy==2.4.1"];
+
+/// What runs its tests, and what that needs on Python 3.9.
+pub(crate) const PYTEST: &[&str] = &[
+    "pytest==8.4.2",
+    "exceptiongroup==1.3.0",
+    "tomli==2.2.1",
+    "typing-extensions==4.15.0",
+];

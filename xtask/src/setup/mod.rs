@@ -1,11 +1,16 @@
 //! Installs what the tests need, into places of its own, after saying so. Quick when nothing is missing.
 
+pub(crate) mod ansible;
+pub(crate) mod cargo_c;
 mod debian;
 mod esphome;
 mod firmware;
 pub(crate) mod lists;
 mod npm;
-mod python;
+pub(crate) mod package;
+mod pcs;
+pub(crate) mod python;
+mod release;
 mod stamp;
 
 use std::fs;
@@ -37,6 +42,9 @@ struct Part {
     install: fn(&Context, Instant) -> Result<Done, String>,
 }
 
+/// The parts that go before everything else: what builds.
+const MACHINE: [&str; 2] = ["debian", "cargo-c"];
+
 /// In this order: npm and the venv may need a Debian package, the ESPHome device needs its compiler.
 const PARTS: &[Part] = &[
     Part {
@@ -45,9 +53,24 @@ const PARTS: &[Part] = &[
         install: debian::install,
     },
     Part {
+        name: "cargo-c",
+        need: cargo_c::need,
+        install: cargo_c::install,
+    },
+    Part {
+        name: "pcs",
+        need: pcs::need,
+        install: pcs::install,
+    },
+    Part {
         name: "python",
         need: python::need,
         install: python::install,
+    },
+    Part {
+        name: "package",
+        need: package::need,
+        install: package::install,
     },
     Part {
         name: "npm",
@@ -64,20 +87,40 @@ const PARTS: &[Part] = &[
         need: firmware::need,
         install: firmware::install,
     },
+    Part {
+        name: "ansible",
+        need: ansible::need,
+        install: ansible::install,
+    },
+    Part {
+        name: "ansible-test",
+        need: ansible::need_sanity,
+        install: ansible::install_sanity,
+    },
 ];
 
-/// Says what is missing, installs it, and counts the parts.
-pub(crate) fn run(context: &Context, until: Instant) -> (Tally, Vec<String>) {
+/// Says what is missing, and installs what the machine is to have: compilers among it.
+pub(crate) fn of_machine(context: &Context, until: Instant) -> (Tally, Vec<String>) {
+    announce(context);
+    install(context, until, |part| MACHINE.contains(&part.name))
+}
+
+/// Installs the rest.
+pub(crate) fn of_packages(context: &Context, until: Instant) -> (Tally, Vec<String>) {
+    install(context, until, |part| !MACHINE.contains(&part.name))
+}
+
+/// Counts the parts.
+fn install(context: &Context, until: Instant, wanted: impl Fn(&Part) -> bool) -> (Tally, Vec<String>) {
     if let Err(error) = fs::create_dir_all(&context.interop) {
         return (
             Tally::FAILED,
             vec![format!("cannot make {}: {error}", context.interop.display())],
         );
     }
-    announce(context);
     let mut tally = Tally::default();
     let mut notes = Vec::new();
-    for part in PARTS {
+    for part in PARTS.iter().filter(|part| wanted(part)) {
         // Asked again: an earlier part may have brought what this one needs.
         let outcome = match (part.need)(context) {
             Need::Nothing => Ok(Done::Complete),

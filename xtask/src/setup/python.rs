@@ -14,6 +14,8 @@ use crate::exec::{Show, run};
 
 /// The packages' own minimum, and the newest version that they are known to install on.
 const MINOR_VERSIONS: std::ops::RangeInclusive<u32> = 11..=14;
+/// The oldest that our own package is for.
+const OLDEST: u32 = 9;
 
 /// What the shared venv lacks.
 pub(crate) fn need(context: &Context) -> Need {
@@ -27,7 +29,16 @@ pub(crate) fn install(context: &Context, until: Instant) -> Result<Done, String>
 
 /// What the venv of this name lacks.
 pub(crate) fn need_venv(context: &Context, name: &str, packages: &[&str]) -> Need {
-    let python = newest();
+    need_venv_of(context, newest(), name, packages)
+}
+
+/// What the venv of this name and this Python lacks.
+pub(crate) fn need_venv_of(
+    context: &Context,
+    python: Option<&Python>,
+    name: &str,
+    packages: &[&str],
+) -> Need {
     let whole = context.interop.join(name).join("bin/python").exists();
     if whole && python.is_some_and(|python| stamp::holds(context, name, &list(python, packages))) {
         return Need::Nothing;
@@ -46,7 +57,18 @@ pub(crate) fn install_venv(
     name: &str,
     packages: &[&str],
 ) -> Result<Done, String> {
-    let Some(python) = newest() else {
+    install_venv_of(context, until, newest(), name, packages)
+}
+
+/// Makes the venv of this name from nothing, with this Python.
+pub(crate) fn install_venv_of(
+    context: &Context,
+    until: Instant,
+    python: Option<&Python>,
+    name: &str,
+    packages: &[&str],
+) -> Result<Done, String> {
+    let Some(python) = python else {
         let note =
             "no Python 3.11 or newer with venv and ensurepip; on Debian the package python3-venv brings it";
         return Ok(Done::Partial(note.to_owned()));
@@ -77,28 +99,50 @@ pub(crate) fn install_venv(
 
 /// A Python that can make a venv with pip.
 pub(crate) struct Python {
-    path: PathBuf,
-    minor: u32,
+    pub(crate) path: PathBuf,
+    /// The minor version of Python 3.
+    pub(crate) minor: u32,
 }
 
 /// The newest on the machine: on PATH, or one of pyenv's, which are on PATH only when chosen.
 pub(crate) fn newest() -> Option<&'static Python> {
-    static NEWEST: OnceLock<Option<Python>> = OnceLock::new();
-    if let Some(Some(found)) = NEWEST.get() {
-        return Some(found);
-    }
+    newest_up_to(*MINOR_VERSIONS.end())
+}
+
+/// The newest on the machine that is no newer than 3.`minor`.
+pub(crate) fn newest_up_to(minor: u32) -> Option<&'static Python> {
+    all()
+        .iter()
+        .filter(|python| MINOR_VERSIONS.contains(&python.minor) && python.minor <= minor)
+        .max_by_key(|python| python.minor)
+}
+
+/// The oldest and the newest on the machine that our own package is for: two, one or none.
+pub(crate) fn oldest_and_newest() -> Vec<&'static Python> {
+    let oldest = all().iter().min_by_key(|python| python.minor);
+    let newest = all().iter().max_by_key(|python| python.minor);
+    let mut both: Vec<&Python> = oldest.into_iter().chain(newest).collect();
+    both.dedup_by_key(|python| python.minor);
+    both
+}
+
+/// Every Python of the machine that can make a venv.
+fn all() -> &'static [Python] {
+    static FOUND: OnceLock<Vec<Python>> = OnceLock::new();
     // A look that found none is repeated: the set-up may have installed one since.
-    let found = candidates()
-        .into_iter()
-        .filter_map(probe)
-        .filter(|python| MINOR_VERSIONS.contains(&python.minor))
-        .max_by_key(|python| python.minor)?;
-    NEWEST.get_or_init(|| Some(found)).as_ref()
+    if FOUND.get().is_none() {
+        let found: Vec<Python> = candidates().into_iter().filter_map(probe).collect();
+        if found.is_empty() {
+            return &[];
+        }
+        let _ = FOUND.set(found);
+    }
+    FOUND.get().map_or(&[], Vec::as_slice)
 }
 
 fn candidates() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let names: Vec<String> = MINOR_VERSIONS
+    let names: Vec<String> = (OLDEST..=*MINOR_VERSIONS.end())
         .map(|minor| format!("python3.{minor}"))
         .chain(["python3".to_owned()])
         .collect();
@@ -138,7 +182,8 @@ fn probe(path: PathBuf) -> Option<Python> {
         .output()
         .ok()?;
     let minor = String::from_utf8_lossy(&output.stdout).trim().parse().ok()?;
-    output.status.success().then_some(Python { path, minor })
+    let known = (OLDEST..=*MINOR_VERSIONS.end()).contains(&minor);
+    (output.status.success() && known).then_some(Python { path, minor })
 }
 
 fn list(python: &Python, packages: &[&str]) -> String {

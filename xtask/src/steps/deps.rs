@@ -1,6 +1,7 @@
 //! What the project depends on, held against `deny.toml`.
 
 use std::fs;
+use std::process::Command;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -13,11 +14,16 @@ use crate::tally::Tally;
 
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// Licences, banned crates and sources of everything in the lock file; and that a build without TLS compiles no C.
+/// Licences, banned crates and sources of everything in the lock file; that a build without TLS compiles no C; and that
+/// what is under the GPL stays where it is.
 pub(crate) fn check(context: &Context, until: Instant) -> Outcome {
     let mut tally = Tally::default();
     let mut notes = Vec::new();
-    for wrong in [packages(context, until), no_c_compiler(context, until)] {
+    for wrong in [
+        packages(context, until),
+        no_c_compiler(context, until),
+        copyleft(context, until),
+    ] {
         match wrong {
             Ok(wrong) if wrong.is_empty() => tally += Tally::PASSED,
             Ok(wrong) => {
@@ -75,6 +81,41 @@ fn no_c_compiler(context: &Context, until: Instant) -> Result<Vec<String>, Strin
     Ok(compiles_c.then(|| wrong.to_owned()).into_iter().collect())
 }
 
+/// Ansible's modules are under its own licence, the GPL, and nothing else of the project is.
+const GPL_DIR: &str = "examples/ansible/ansible_collections/fencekit/stonith/";
+
+/// Files of our own under a licence that the project as a whole is not under, and modules that do not say theirs.
+fn copyleft(context: &Context, until: Instant) -> Result<Vec<String>, String> {
+    let mut git = Command::new("git");
+    git.current_dir(&context.workspace)
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"]);
+    let listed = run(context, &mut git, until, Show::OnFailure).success()?;
+    Ok(listed
+        .lines()
+        .filter_map(|file| {
+            // Bytes that are no text say nothing of a licence.
+            let text = fs::read_to_string(context.workspace.join(file)).ok()?;
+            misplaced(file, &text)
+        })
+        .collect())
+}
+
+/// What is wrong with the licence of a file.
+fn misplaced(file: &str, text: &str) -> Option<String> {
+    let tag = |line: &&str| line.contains("SPDX-License-Identifier:");
+    let license = text.lines().take(10).find(tag).unwrap_or_default();
+    let gpl = "SPDX-License-Identifier: GPL-3.0-or-later";
+    match (file.starts_with(GPL_DIR), license.contains("GPL-")) {
+        (false, true) => Some(format!(
+            "{file}: only what is below {GPL_DIR} may be under the GPL"
+        )),
+        (true, _) if file.ends_with(".py") && !license.contains(gpl) => {
+            Some(format!("{file}: the line \"# {gpl}\" is missing"))
+        }
+        _ => None,
+    }
+}
+
 /// A package that is not ours.
 struct Package<'a> {
     name: &'a str,
@@ -96,6 +137,8 @@ impl<'a> Package<'a> {
 /// The part of `deny.toml` that is checked here.
 struct Rules {
     licenses: Vec<String>,
+    /// Crates that may have another licence, each with what it may have.
+    exceptions: Vec<(String, Vec<String>)>,
     banned: Vec<String>,
 }
 
@@ -114,10 +157,18 @@ impl Rules {
                 .and_then(|section| section.get(key)?.as_array())
                 .ok_or_else(|| format!("deny.toml: no list {key} in [{section}]"))
         };
+        let exceptions = table
+            .get("licenses")
+            .and_then(|licenses| licenses.get("exceptions")?.as_array())
+            .into_iter()
+            .flatten();
         Ok(Self {
-            licenses: list("licenses", "allow")?
-                .iter()
-                .filter_map(|license| Some(license.as_str()?.to_owned()))
+            licenses: texts(list("licenses", "allow")?),
+            exceptions: exceptions
+                .filter_map(|exception| {
+                    let name = exception.get("crate")?.as_str()?.to_owned();
+                    Some((name, texts(exception.get("allow")?.as_array()?)))
+                })
                 .collect(),
             banned: list("bans", "deny")?
                 .iter()
@@ -136,7 +187,12 @@ impl Rules {
             return Some(format!("{name} does not come from crates.io"));
         }
         let license = package.license;
-        match spdx::is_allowed(license, &|id| self.licenses.iter().any(|allowed| allowed == id)) {
+        let excepted = self.exceptions.iter().filter(|(excepted, _)| excepted == name);
+        let allowed = self
+            .licenses
+            .iter()
+            .chain(excepted.flat_map(|(_, allowed)| allowed));
+        match spdx::is_allowed(license, &|id| allowed.clone().any(|allowed| allowed == id)) {
             Ok(true) => None,
             Ok(false) => Some(format!("{name}: deny.toml does not allow its licence {license}")),
             Err(error) => Some(format!(
@@ -146,6 +202,11 @@ impl Rules {
     }
 }
 
+fn texts(list: &[toml::Value]) -> Vec<String> {
+    let texts = list.iter().filter_map(|text| text.as_str());
+    texts.map(str::to_owned).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,7 +214,7 @@ mod tests {
     #[test]
     fn finds_what_is_wrong_with_a_package() {
         let rules = Rules::parse(
-            "[licenses]\nallow = [\"MIT\"]\n[bans]\ndeny = [{ crate = \"bad\", reason = \"it is\" }]\n",
+            "[licenses]\nallow = [\"MIT\"]\nexceptions = [{ crate = \"tool\", allow = [\"MPL-2.0\"] }]\n[bans]\ndeny = [{ crate = \"bad\", reason = \"it is\" }]\n",
         )
         .unwrap();
         let package = |name, license, source| {
@@ -164,6 +225,12 @@ mod tests {
             })
         };
         assert_eq!(package("good", "MIT OR GPL-3.0", CRATES_IO), None);
+        assert_eq!(package("tool", "MPL-2.0", CRATES_IO), None);
+        assert!(
+            package("other", "MPL-2.0", CRATES_IO)
+                .unwrap()
+                .contains("MPL-2.0")
+        );
         assert!(package("bad", "MIT", CRATES_IO).unwrap().contains("banned"));
         assert!(
             package("copyleft", "GPL-3.0", CRATES_IO)
@@ -176,6 +243,21 @@ mod tests {
                 .contains("cannot be read")
         );
         assert!(package("fork", "MIT", "git+https://example.org/x").is_some());
+    }
+
+    #[test]
+    fn the_gpl_stays_in_its_place() {
+        let gpl = "# SPDX-License-Identifier: GPL-3.0-or-later\n";
+        let module = format!("{GPL_DIR}plugins/modules/x.py");
+        assert_eq!(misplaced(&module, gpl), None);
+        assert!(misplaced(&module, "import os\n").unwrap().contains("is missing"));
+        assert_eq!(misplaced(&format!("{GPL_DIR}README.md"), "# A title\n"), None);
+        assert!(misplaced("fencekit/src/x.rs", &gpl.replace('#', "//")).is_some());
+        assert!(misplaced("examples/python/x.py", gpl).is_some());
+        assert_eq!(
+            misplaced("x.py", "# SPDX-License-Identifier: MIT OR Apache-2.0\n"),
+            None
+        );
     }
 
     #[test]

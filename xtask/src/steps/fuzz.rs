@@ -14,6 +14,9 @@ use crate::tally::Tally;
 /// What a test run spends on each target; enough to notice a target that is broken, and always the same inputs.
 const QUICK: &[&str] = &["-runs=20000", "-seed=1"];
 
+/// A target that builds whole option tables for each input takes milliseconds: so many inputs of it, the last word counting.
+const SLOW: (&str, &str) = ("agent_stdin", "-runs=4000");
+
 /// The instrumentation that libFuzzer needs, which the compiler has on stable too, and the checks of a debug build.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -119,6 +122,7 @@ fn fuzz(context: &Context, target: &str, options: &[&str], until: Instant, show:
     let mut command = Command::new(target_dir(context).join(triple()).join("release").join(target));
     command
         .args(options)
+        .args((quick && target == SLOW.0).then_some(SLOW.1))
         .args(["-rss_limit_mb=1024", "-max_len=4096"])
         .arg(format!("-artifact_prefix={}/", broken.display()))
         // The fuzzer adds to the first directory and only reads the others.

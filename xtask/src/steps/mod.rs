@@ -1,12 +1,22 @@
 //! The steps of the test, in order.
 
+mod ansible;
+mod binaries;
+mod c;
+mod cluster;
 mod deps;
 mod fuzz;
 mod interop;
+mod lanes;
+mod python;
 mod rust;
 mod scripts;
+mod soak;
+mod wheel;
 
 use std::fmt::Write;
+use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::context::Context;
@@ -15,6 +25,9 @@ use crate::proc_tree;
 use crate::report::{self, Row};
 use crate::setup;
 use crate::tally::Tally;
+use lanes::Lane::{self, Beside, Cluster, First, Front, Languages};
+
+pub(crate) use soak::soak;
 
 /// How a step went: its counts, and lines for the report on what failed or could not run.
 pub(crate) type Outcome = (Tally, Vec<String>);
@@ -23,12 +36,14 @@ pub(crate) type Outcome = (Tally, Vec<String>);
 struct Step {
     name: &'static str,
     about: &'static str,
+    lane: Lane,
     limit: Duration,
     run: fn(&Context, Instant) -> Outcome,
 }
 
 const fn step(
     name: &'static str,
+    lane: Lane,
     minutes: u64,
     run: fn(&Context, Instant) -> Outcome,
     about: &'static str,
@@ -36,24 +51,33 @@ const fn step(
     Step {
         name,
         about,
+        lane,
         limit: Duration::from_secs(minutes * 60),
         run,
     }
 }
 
-/// A new step goes here; it returns counts, and reads them from its runner with [`Tally`].
+/// A new step goes here; it returns counts, and reads them from its runner with [`Tally`]. What only builds and checks runs
+/// beside what tests, and the cluster beside the languages, in this order each.
 #[rustfmt::skip]
 const STEPS: &[Step] = &[
-    step("setup",    15, setup::run,          "install what the tests need"),
-    step("format",    2, rust::format,        "rustfmt"),
-    step("clippy",   15, rust::clippy,        "clippy on everything, warnings are errors"),
-    step("deps",      5, deps::check,         "licences and sources of what the project depends on"),
-    step("docs",     15, rust::docs,          "the documentation builds without warnings"),
-    step("test",     20, rust::test,          "unit, documentation, integration and conformance tests"),
-    step("features", 10, rust::features,      "each feature of the core builds alone"),
-    step("fuzz",     15, fuzz::quick,         "a short run of every fuzz target"),
-    step("interop",  15, interop::run_all,    "against devices and clients that others wrote"),
-    step("scripts",   2, scripts::shellcheck, "shellcheck on every shell script"),
+    step("setup",    First,  15, setup::of_machine,   "install what the tests need of the machine"),
+    step("packages", Front,  15, setup::of_packages,  "fetch what the tests need of Python, npm and ESPHome"),
+    step("format",   Front,   2, rust::format,        "rustfmt"),
+    step("deps",     Front,   5, deps::check,         "licences and sources of what the project depends on"),
+    step("clippy",   Beside, 15, rust::clippy,        "clippy on everything, warnings are errors"),
+    step("fuzz",     Beside, 15, fuzz::quick,         "a short run of every fuzz target"),
+    step("sanitize", Beside, 15, c::sanitize,         "the C library builds under each sanitizer"),
+    step("features", Beside, 10, rust::features,      "each feature of the core builds alone"),
+    step("docs",     Beside, 15, rust::docs,          "the documentation builds without warnings, and its examples run"),
+    step("package",  Beside, 15, c::package,          "the C library packages with cargo-c"),
+    step("test",     Front,  20, rust::test,          "unit, integration and conformance tests"),
+    step("interop",  Front,  15, interop::run_all,    "against devices and clients that others wrote"),
+    step("ansible",  Languages, 12, ansible::test,       "the Ansible collection: unit tests, linters, sanity tests, the playbook"),
+    step("python",   Languages, 10, python::test,        "the Python package: one wheel, its types, its tests without the source tree"),
+    step("cluster",  Cluster,   15, cluster::test,       "a real Pacemaker cluster fails over, or is rightly blocked"),
+    step("c",        Languages, 15, c::test,             "the C library, by C programs, sanitizers and Valgrind"),
+    step("scripts",  Languages,  2, scripts::shellcheck, "shellcheck on every shell script"),
 ];
 
 /// Whether there is a step of this name.
@@ -76,30 +100,37 @@ pub(crate) fn list() -> String {
     out
 }
 
-/// Runs the named steps, or all; prints the report. True when all is well.
-pub(crate) fn run(context: &mut Context, only: &[&str]) -> bool {
-    let mut rows = Vec::new();
-    for step in STEPS {
-        if !only.is_empty() && !only.contains(&step.name) {
-            continue;
-        }
-        if context.stopped() {
-            break;
-        }
-        rows.push(run_step(context, step));
-    }
+/// Runs the named steps one after another, or all in their lanes; prints the report. True when all is well.
+pub(crate) fn run(context: &Context, only: &[&str]) -> bool {
+    let started = Instant::now();
+    let rows = if only.is_empty() {
+        lanes::run_all(context)
+    } else {
+        let named = STEPS.iter().filter(|step| only.contains(&step.name));
+        named
+            .take_while(|_| !context.stopped())
+            .map(|step| run_step(context, step, step.limit))
+            .collect()
+    };
     if context.stopped() {
         eprintln!("xtask: stopped");
         return false;
     }
-    print!("{}", report::render(&rows, context.ci));
+    print!("{}", report::render(&rows, started.elapsed(), context.ci));
     report::is_success(report::total(&rows), context.ci)
 }
 
-fn run_step(context: &Context, step: &Step) -> Row {
+/// One lane of the whole test, as the process that the test starts for it.
+pub(crate) fn lane(context: &Context, lane: &str, rows: &str) -> bool {
+    lanes::run_one(context, lane, Path::new(rows))
+        .map_err(|error| eprintln!("xtask: {error}"))
+        .is_ok()
+}
+
+fn run_step(context: &Context, step: &Step, limit: Duration) -> Row {
     println!("\n== {}: {}", step.name, step.about);
     let started = Instant::now();
-    let (mut tally, mut notes) = (step.run)(context, started + step.limit);
+    let (mut tally, mut notes) = (step.run)(context, started + limit);
     for left in proc_tree::end_orphans() {
         tally += Tally::FAILED;
         notes.push(format!("left a process behind, ended now: {left}"));
@@ -112,6 +143,12 @@ fn run_step(context: &Context, step: &Step) -> Row {
         tally,
         notes,
     }
+}
+
+/// The Pacemaker cluster to play with, or another task of its.
+pub(crate) fn cluster(context: &Context, args: &[&str]) -> bool {
+    let outcome = cluster::play(context, args);
+    outcome.map_err(|error| eprintln!("xtask: {error}")).is_ok()
 }
 
 /// The named benchmark with its arguments, or all of them.
@@ -180,6 +217,27 @@ pub(crate) fn fuzz(context: &Context, args: &[&str]) -> bool {
     })
 }
 
+/// Two outcomes as one.
+fn both(mut one: Outcome, other: Outcome) -> Outcome {
+    one.0 += other.0;
+    one.1.extend(other.1);
+    one
+}
+
+/// A part of a step that nothing else in it waits for.
+type Part<'a> = Box<dyn FnOnce() -> Outcome + Send + 'a>;
+
+/// Runs all of them at once.
+fn side_by_side(parts: Vec<Part<'_>>) -> Outcome {
+    thread::scope(|scope| {
+        let running: Vec<_> = parts.into_iter().map(|part| scope.spawn(part)).collect();
+        running.into_iter().fold(Outcome::default(), |all, part| {
+            let panicked = |_| (Tally::FAILED, vec!["a part of the step panicked".to_owned()]);
+            both(all, part.join().unwrap_or_else(panicked))
+        })
+    })
+}
+
 /// The outcome of a command that is one check.
 fn check(ended: Ended) -> Outcome {
     match ended.failure {
@@ -212,6 +270,18 @@ mod tests {
         };
         assert_eq!(counted(&ended, Tally::default()).0, Tally::FAILED);
         assert_eq!(counted(&ended, Tally::FAILED).0, Tally::FAILED);
+    }
+
+    #[test]
+    fn what_runs_side_by_side_is_counted_whole() {
+        let parts: Vec<Part<'_>> = vec![
+            Box::new(|| (Tally::PASSED, Vec::new())),
+            Box::new(|| (Tally::FAILED, vec!["second".to_owned()])),
+            Box::new(|| panic!("third")),
+        ];
+        let (tally, notes) = side_by_side(parts);
+        assert_eq!((tally.passed, tally.failed), (1, 2));
+        assert_eq!(notes, ["second", "a part of the step panicked"]);
     }
 
     #[test]

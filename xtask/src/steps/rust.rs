@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::{Outcome, check, counted};
+use super::binaries::{self, Binary};
+use super::{Outcome, check, counted, interop};
 use crate::context::Context;
 use crate::exec::{Show, run};
 use crate::tally::Tally;
@@ -24,22 +25,39 @@ pub(crate) fn docs(context: &Context, until: Instant) -> Outcome {
     cargo
         .args(["--workspace", "--no-deps", "--quiet"])
         .env("RUSTDOCFLAGS", "-D warnings");
-    check(run(context, &mut cargo, until, Show::Live))
+    let (mut tally, mut notes) = check(run(context, &mut cargo, until, Show::Live));
+    let mut examples = context.cargo("test");
+    examples.args(["--workspace", "--doc", "--no-fail-fast", "--quiet"]);
+    let ended = run(context, &mut examples, until, Show::Live);
+    let (of_examples, failed) = counted(&ended, Tally::of_cargo(&ended.text));
+    tally += of_examples;
+    notes.extend(failed);
+    (tally, notes)
 }
+
+/// How many test binaries run at a time: most of them wait, but their clocks are real, so that no more must be busy at once
+/// than a small machine has cores for.
+const AT_A_TIME: usize = 3;
+
+/// Every backend with every fault, which keeps a machine busy and its clocks exact by itself.
+const ALONE: &str = "conformance";
 
 /// Everything but the interop tests, which have a step of their own.
 pub(crate) fn test(context: &Context, until: Instant) -> Outcome {
-    let mut cargo = context.cargo("test");
-    cargo.args([
-        "--workspace",
-        "--exclude",
-        "fencekit-interop",
-        "--no-fail-fast",
-        "--quiet",
-    ]);
-    let ended = run(context, &mut cargo, until, Show::Live);
-    let tally = Tally::of_cargo(&ended.text);
-    counted(&ended, tally)
+    let binaries = match binaries::build(context, until) {
+        Ok(binaries) => binaries,
+        Err(error) => return (Tally::FAILED, vec![error]),
+    };
+    let ours = binaries
+        .iter()
+        .filter(|binary| binary.package != interop::PACKAGE);
+    let (alone, others): (Vec<&Binary>, Vec<&Binary>) = ours.partition(|binary| binary.name == ALONE);
+    let jobs = |binaries: Vec<&Binary>| binaries.into_iter().map(Binary::job).collect();
+    let (mut tally, mut notes) = binaries::run_all(context, jobs(others), AT_A_TIME, until);
+    let (of_alone, more) = binaries::run_all(context, jobs(alone), 1, until);
+    tally += of_alone;
+    notes.extend(more);
+    (tally, notes)
 }
 
 /// Each feature of the core alone, and none at all: a backend must not lean on another.

@@ -48,6 +48,8 @@ pub(super) struct Native {
 
 /// Why no session could be opened, as far as another transport may still be tried.
 pub(super) enum Refusal {
+    /// No connection.
+    Unconnected(Error),
     /// Something else answers, or the device talks to nobody without a key.
     NotForUs(Error),
     /// Whatever else.
@@ -57,12 +59,31 @@ pub(super) enum Refusal {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotForUs(error) | Refusal::Failed(error) => error,
+            Refusal::Unconnected(error) | Refusal::NotForUs(error) | Refusal::Failed(error) => error,
+        }
+    }
+}
+
+impl Refusal {
+    /// Whether more time would change nothing: nobody listens there, or somebody else does.
+    pub(super) fn is_final(&self) -> bool {
+        let cause = |error: &Error| -> Option<std::io::ErrorKind> {
+            let source = std::error::Error::source(error)?;
+            source.downcast_ref().map(std::io::Error::kind)
+        };
+        match self {
+            Self::Unconnected(error) => cause(error) == Some(std::io::ErrorKind::ConnectionRefused),
+            Self::NotForUs(error) => !matches!(error, Error::Timeout { .. }),
+            Self::Failed(_) => false,
         }
     }
 }
 
 impl Native {
+    pub(super) fn port(&self) -> u16 {
+        self.endpoint.port
+    }
+
     /// # Errors
     /// [`Error::Config`] for a wrong address.
     pub(super) fn from_settings(
@@ -93,7 +114,7 @@ impl Native {
             .endpoint
             .connect(self.steps, deadline)
             .await
-            .map_err(Refusal::Failed)?;
+            .map_err(Refusal::Unconnected)?;
         let mut session = NativeSession {
             stream,
             client,

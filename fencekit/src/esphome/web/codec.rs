@@ -39,6 +39,14 @@ impl Domain {
             Self::Sensor => "sensor",
         }
     }
+
+    /// The option that names it.
+    fn option(self) -> &'static str {
+        match self {
+            Self::Switch => "plug",
+            Self::Sensor => "power_sensor",
+        }
+    }
 }
 
 /// Addresses that the entity may have, the likeliest first: by name, then by object id, which firmware knew until
@@ -56,7 +64,7 @@ pub(super) fn addresses(domain: Domain, name: &Name) -> Result<Vec<String>> {
     };
     let mut addresses = Vec::new();
     for parts in parts {
-        check(&parts, name)?;
+        check(&parts, domain, name)?;
         let mut address = format!("/{}", domain.name());
         for part in &parts {
             address.push('/');
@@ -69,12 +77,15 @@ pub(super) fn addresses(domain: Domain, name: &Name) -> Result<Vec<String>> {
     Ok(addresses)
 }
 
-fn check(parts: &[String], name: &Name) -> Result<()> {
+fn check(parts: &[String], domain: Domain, name: &Name) -> Result<()> {
     let refuse = |why: &str| {
         Err(Error::config(
-            "plug",
+            domain.option(),
             format!("\"{}\" {why}", name.as_str()),
-            "write the switch's name as ESPHome shows it, or use transport=native",
+            format!(
+                "write the {}'s name as ESPHome shows it, or use transport=native",
+                domain.name()
+            ),
         ))
     };
     if parts.iter().any(|part| part == "." || part == "..") {
@@ -130,6 +141,23 @@ impl Entity {
     }
 }
 
+impl Entity {
+    /// The sensor's unit: of its own, else behind the number in `state`, as in `87.5 W`.
+    fn unit(&self) -> Option<&str> {
+        let said = self.uom.as_ref().and_then(Value::as_str).map(str::trim);
+        let shown = || {
+            let text = self.state.as_ref()?.as_str()?;
+            Some(
+                text.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'))
+                    .trim(),
+            )
+        };
+        said.filter(|unit| !unit.is_empty())
+            .or_else(shown)
+            .filter(|unit| !unit.is_empty())
+    }
+}
+
 /// Whether an id of any generation names the entity that was asked for.
 fn is_about(said: &str, domain: Domain, asked: &Name) -> bool {
     let Some(rest) = said.strip_prefix(domain.name()) else {
@@ -177,29 +205,34 @@ pub(super) fn switch_state(body: &[u8], asked: &Name) -> Result<Observation> {
 ///
 /// # Errors
 /// [`Error::Protocol`] when the reply is not about this sensor, or has no finite number; [`Error::Config`] when it
-/// measures something else: a reading in another unit could be taken for a small one.
+/// measures something else, or does not say what: a reading in another unit could be taken for a small one.
 pub(super) fn watts(body: &[u8], asked: &Name) -> Result<f64> {
     let entity = Entity::read(body, Domain::Sensor, asked)?;
-    let unit = entity.uom.as_ref().and_then(Value::as_str).unwrap_or_default();
-    let watts = watts_of_unit(unit).ok_or_else(|| {
-        Error::config(
-            "power_sensor",
-            format!("\"{}\" measures in {}", asked.as_str(), excerpt(unit)),
-            "name a sensor that measures in W or kW",
-        )
-    })?;
-    entity
+    let no_value = || {
+        Error::protocol(format!(
+            "sensor \"{}\" has no value at the moment",
+            asked.as_str()
+        ))
+    };
+    let number = entity
         .value
         .as_ref()
         .and_then(Value::as_f64)
-        .map(|number| number * watts)
-        .filter(|number| number.is_finite())
-        .ok_or_else(|| {
-            Error::protocol(format!(
-                "sensor \"{}\" has no value at the moment",
-                asked.as_str()
-            ))
-        })
+        .ok_or_else(no_value)?;
+    let other_unit = |problem: String| {
+        Error::config(
+            "power_sensor",
+            format!("\"{}\" {problem}", asked.as_str()),
+            "name a sensor that measures in W or kW",
+        )
+    };
+    let unit = entity
+        .unit()
+        .ok_or_else(|| other_unit("does not say its unit".to_owned()))?;
+    let factor = watts_of_unit(unit).ok_or_else(|| other_unit(format!("measures in {}", excerpt(unit))))?;
+    Some(number * factor)
+        .filter(|watts| watts.is_finite())
+        .ok_or_else(no_value)
 }
 
 /// An event of the stream `/events`, where it is whole.

@@ -10,6 +10,7 @@ use self::codec::Domain;
 use crate::deadline::Deadline;
 use crate::device::{Finding, Inspection, Outlet, Session, Severity};
 use crate::error::{Error, Result};
+use crate::esphome::POWER_SENSOR;
 use crate::esphome::plug::{Name, Wanted};
 use crate::identity::Identity;
 use crate::options::Settings;
@@ -40,13 +41,17 @@ impl Web {
             steps: Steps::from_settings(settings),
             login: Login::from_settings(settings, None)?,
             wanted: wanted.clone(),
-            power_sensor: Name::new(settings.required("power_sensor")?),
+            power_sensor: Name::new(settings.text("power_sensor").unwrap_or(POWER_SENSOR)),
         };
         if let Wanted::Switch(name) = wanted {
             codec::addresses(Domain::Switch, name)?;
         }
         codec::addresses(Domain::Sensor, &web.power_sensor)?;
         Ok(web)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.endpoint.port
     }
 
     /// Whether something listens there.

@@ -166,6 +166,21 @@ pub(super) fn read_login(reply: &Value) -> Result<String> {
         .ok_or_else(|| Error::protocol("the login gives no token"))
 }
 
+/// Reads bytes as a device's replies within a session and to the login, without its key.
+#[cfg(fuzzing)]
+pub(in crate::kasa) fn fuzz(bytes: &[u8]) {
+    let session = Session {
+        key: Zeroizing::new([7; 16]),
+        iv: [7; 16],
+    };
+    if let Ok(Some(reply)) = session.open(bytes) {
+        let _ = read_login(&reply);
+    }
+    if let Ok(reply) = json::parse(bytes) {
+        let _ = read_login(&reply);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -5,3 +5,6 @@ mod link;
 
 pub(super) use codec::LoginVersion;
 pub(super) use link::{AesLink, LazyKeyPair};
+
+#[cfg(fuzzing)]
+pub(super) use codec::fuzz;

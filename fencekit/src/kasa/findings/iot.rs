@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Effect, Read, info, warning};
+use super::{Effect, Question, info, warning};
 use crate::device::Finding;
 use crate::error::Result;
 use crate::kasa::iot::{answer, ask_sysinfo, in_context};
@@ -10,14 +10,41 @@ use crate::kasa::iot::{answer, ask_sysinfo, in_context};
 /// A clock before this year was never set.
 const CLOCK_SET_SINCE: u64 = 2020;
 
-pub(super) fn questions(child: Option<&str>) -> Vec<(Value, Read)> {
-    let of_child = |request: Value| in_context(child, request);
+pub(super) fn questions() -> Vec<Question> {
+    let question = |topic, what, ask, read| Question {
+        topic,
+        what,
+        ask,
+        read,
+        // Lists come whole.
+        page: |_, _| None,
+    };
     vec![
-        (ask_sysinfo(), sysinfo as Read),
-        (of_child(json!({"schedule": {"get_rules": {}}})), schedule),
-        (of_child(json!({"count_down": {"get_rules": {}}})), countdown),
-        (of_child(json!({"anti_theft": {"get_rules": {}}})), away),
-        (json!({"time": {"get_time": {}}}), clock),
+        question("firmware", "itself", |_, _| ask_sysinfo(), sysinfo),
+        question(
+            "schedule",
+            "its schedules",
+            |child, _| in_context(child, json!({"schedule": {"get_rules": {}}})),
+            schedule,
+        ),
+        question(
+            "countdown",
+            "its countdowns",
+            |child, _| in_context(child, json!({"count_down": {"get_rules": {}}})),
+            countdown,
+        ),
+        question(
+            "schedule",
+            "its away mode",
+            |child, _| in_context(child, json!({"anti_theft": {"get_rules": {}}})),
+            away,
+        ),
+        question(
+            "clock",
+            "its clock",
+            |_, _| json!({"time": {"get_time": {}}}),
+            clock,
+        ),
     ]
 }
 

@@ -3,30 +3,58 @@
 mod iot;
 mod smart;
 
+use serde_json::Value;
+
 use super::connect::Opened;
 use super::connect::Transport;
 use super::dialect::Dialect;
-use super::link::Remarks;
+use super::link::{Link, Remarks};
 use crate::deadline::Deadline;
 use crate::device::{Finding, Severity};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 
-/// Asks for every setting that matters. One that the firmware does not have is passed over.
+/// More pages than any list of rules has.
+const MOST_PAGES: usize = 16;
+
+/// A question about an outlet's settings.
+struct Question {
+    topic: &'static str,
+    /// What is asked for, in words.
+    what: &'static str,
+    /// The question, for a list from its n-th entry.
+    ask: fn(child: Option<&str>, from: usize) -> Value,
+    /// Reads the answer.
+    read: fn(reply: &Value, child: Option<&str>) -> Result<Vec<Finding>>,
+    /// How far a list has come with this answer; `None` for what is no list.
+    page: fn(reply: &Value, child: Option<&str>) -> Option<Page>,
+}
+
+/// A part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Page {
+    /// Entries in it.
+    listed: usize,
+    /// Entries of the whole list.
+    sum: usize,
+}
+
+/// Asks for every setting that matters. One that the firmware does not have is passed over; one that it does not tell is
+/// a finding, since a schedule may hide there.
 ///
 /// # Errors
 /// Those of the link; a refusal is none.
 pub(super) async fn ask(way: &mut Opened, child: Option<&str>, deadline: Deadline) -> Result<Vec<Finding>> {
     let mut findings = about_transport(way.transport, way.dialect, &way.report.identity);
-    let questions = match way.dialect {
-        Dialect::Iot => iot::questions(child),
-        Dialect::Smart => smart::questions(child),
+    let (questions, lacks): (_, fn(&Error) -> bool) = match way.dialect {
+        Dialect::Iot => (iot::questions(), crate::kasa::iot::is_unknown_command),
+        Dialect::Smart => (smart::questions(), crate::kasa::smart::is_unknown_method),
     };
-    for (question, read) in questions {
-        let reply = way.link.ask(&question, deadline).await?;
-        match read(&reply, child) {
+    for question in questions {
+        match put(&question, way.link.as_mut(), child, deadline).await {
             Ok(found) => findings.extend(found),
-            Err(Error::Refused { .. }) => {}
+            Err(error) if lacks(&error) => {}
+            Err(error @ Error::Refused { .. }) => findings.push(untold(&question, &error.to_string())),
             Err(error) => return Err(error),
         }
     }
@@ -34,8 +62,43 @@ pub(super) async fn ask(way: &mut Opened, child: Option<&str>, deadline: Deadlin
     Ok(findings)
 }
 
-/// Reads the answer to a question about an outlet.
-type Read = fn(&serde_json::Value, Option<&str>) -> Result<Vec<Finding>>;
+/// Asks a question, a list to its end.
+async fn put(
+    question: &Question,
+    link: &mut dyn Link,
+    child: Option<&str>,
+    deadline: Deadline,
+) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let (mut read, mut announced) = (0, 0);
+    for _ in 0..MOST_PAGES {
+        let reply = link.ask(&(question.ask)(child, read), deadline).await?;
+        findings.extend((question.read)(&reply, child)?);
+        let Some(page) = (question.page)(&reply, child) else {
+            return Ok(findings);
+        };
+        read += page.listed;
+        announced = page.sum;
+        if read >= announced {
+            return Ok(findings);
+        }
+        if page.listed == 0 {
+            break;
+        }
+    }
+    let gap = format!("it announces {announced} and lists {read}");
+    findings.push(untold(question, &gap));
+    Ok(findings)
+}
+
+fn untold(question: &Question, why: &str) -> Finding {
+    Finding {
+        severity: Severity::Unknown,
+        topic: question.topic,
+        detail: format!("the plug does not tell all about {}: {why}", question.what),
+        mend: "run this again, and look it up in the Tapo or Kasa app".to_owned(),
+    }
+}
 
 fn about_transport(transport: Transport, dialect: Dialect, identity: &Identity) -> Vec<Finding> {
     let unknown = || "unknown".to_owned();

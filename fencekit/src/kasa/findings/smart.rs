@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Effect, Read, info, problem, warning};
+use super::{Effect, Page, Question, info, problem, warning};
 use crate::device::Finding;
 use crate::error::Result;
 use crate::kasa::json::text;
@@ -11,17 +11,80 @@ use crate::kasa::smart::{child_result, metered, of_child, request};
 /// The start of 2020: a clock before it was never set.
 const CLOCK_SET_SINCE: u64 = 1_577_836_800;
 
-pub(super) fn questions(child: Option<&str>) -> Vec<(Value, Read)> {
-    let rules = |method: &str| of_child(child, method, Some(json!({"start_index": 0})));
+pub(super) fn questions() -> Vec<Question> {
+    let question = |topic, what, ask, read| Question {
+        topic,
+        what,
+        ask,
+        read,
+        page: |_, _| None,
+    };
+    let list = |topic, what, ask, read| Question {
+        page,
+        ..question(topic, what, ask, read)
+    };
     vec![
-        (of_child(child, "get_device_info", None), outlet as Read),
-        (of_child(child, "get_auto_off_config", None), auto_off),
-        (rules("get_schedule_rules"), schedule),
-        (rules("get_countdown_rules"), countdown),
-        (rules("get_antitheft_rules"), away),
-        (request("get_device_time", None), clock),
-        (request("get_auto_update_info", None), updates),
+        question(
+            "restore",
+            "itself",
+            |child, _| of_child(child, "get_device_info", None),
+            outlet,
+        ),
+        question(
+            "setting",
+            "its auto-off",
+            |child, _| of_child(child, "get_auto_off_config", None),
+            auto_off,
+        ),
+        list(
+            "schedule",
+            "its schedules",
+            |child, from| rules(child, "get_schedule_rules", from),
+            schedule,
+        ),
+        list(
+            "countdown",
+            "its countdowns",
+            |child, from| rules(child, "get_countdown_rules", from),
+            countdown,
+        ),
+        list(
+            "schedule",
+            "its away mode",
+            |child, from| rules(child, "get_antitheft_rules", from),
+            away,
+        ),
+        question(
+            "clock",
+            "its clock",
+            |_, _| request("get_device_time", None),
+            clock,
+        ),
+        question(
+            "firmware",
+            "its updates",
+            |_, _| request("get_auto_update_info", None),
+            updates,
+        ),
     ]
+}
+
+fn rules(child: Option<&str>, method: &str, from: usize) -> Value {
+    of_child(child, method, Some(json!({"start_index": from})))
+}
+
+/// Rules come in pages. One that announces no sum is the whole list.
+fn page(reply: &Value, child: Option<&str>) -> Option<Page> {
+    let answer = child_result(reply, child, "rules").ok()?;
+    let listed = answer
+        .get("rule_list")
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
+    let sum = answer.get("sum").and_then(Value::as_u64)?;
+    Some(Page {
+        listed,
+        sum: usize::try_from(sum).unwrap_or(usize::MAX),
+    })
 }
 
 fn outlet(reply: &Value, child: Option<&str>) -> Result<Vec<Finding>> {

@@ -99,7 +99,7 @@ pub(super) fn register(user_random: &[u8; 32]) -> Value {
 ///
 /// # Errors
 /// [`Error::Authentication`] when the device is locked; [`Error::Unsupported`] when it wants a suite or a kind of
-/// credential that we do not have; [`Error::Protocol`] when something is missing.
+/// credential that we do not have; [`Error::Protocol`] when something is missing, or the login is to begin again.
 pub(super) fn read_register(reply: &Value, user_random: &[u8; 32]) -> Result<Parameters> {
     let result = login_result(reply)?;
     let passwd_id = result
@@ -175,7 +175,7 @@ pub(super) struct Session {
 ///
 /// # Errors
 /// [`Error::Authentication`] when either side does not know the password; [`Error::Protocol`] when something is
-/// missing.
+/// missing, or the login is to begin again.
 pub(super) fn read_share(reply: &Value, exchange: &Exchange) -> Result<Session> {
     let result = login_result(reply)?;
     let shared = exchange.shared_key(&bytes(result, "dev_confirm")?)?;
@@ -205,6 +205,11 @@ fn login_result(reply: &Value) -> Result<&Value> {
              the next try"
         ))
         .caused_by(Code(LOCKED_OUT)),
+        // Another client began a login meanwhile, or the plug forgot ours: it has not judged the password.
+        Some(SESSION_INVALID) => Error::protocol(format!(
+            "the plug gave up this login (error {SESSION_INVALID}); if it goes on, stop what else polls this plug"
+        ))
+        .caused_by(Code(SESSION_INVALID)),
         Some(code) if UNSUPPORTED.contains(&code) => Error::unsupported(format!(
             "the plug wants another way of logging in (error {code}); turn on third-party compatibility in the Tapo or \
              Kasa app"
@@ -277,8 +282,10 @@ impl Cipher {
         let forged = || Error::protocol("the reply is not from this session");
         let (seq, sealed) = body.split_first_chunk::<4>().ok_or_else(forged)?;
         let seq = u32::from_be_bytes(*seq);
-        if self.answered == Some(seq) {
-            return Err(Error::protocol("the plug sent the same reply again"));
+        // Around the end of the numbers, too, one that is not ahead is behind.
+        let ahead = |last: u32| (1..1 << 31).contains(&seq.wrapping_sub(last));
+        if !self.answered.is_none_or(ahead) {
+            return Err(Error::protocol("the plug sent an earlier reply again"));
         }
         let plain = self
             .aead()
@@ -308,6 +315,24 @@ impl Randomness {
             user_random: head(user_random),
             secret: head(secret),
         }
+    }
+}
+
+/// Reads bytes as each of a device's replies, by somebody who knows no password.
+#[cfg(fuzzing)]
+pub(in crate::kasa) fn fuzz(bytes: &[u8]) {
+    let _ = (read_discover(bytes), code_in_the_clear(bytes));
+    let mut cipher = Cipher::new(&[7; 32], 1);
+    assert!(cipher.open(bytes).is_err(), "a reply out of nothing");
+    let Ok(reply) = crate::kasa::json::parse(bytes) else {
+        return;
+    };
+    if let Ok(parameters) = read_register(&reply, &[7; 32])
+        // Each is a hash: not what is to be tried here.
+        && parameters.iterations <= 3
+        && let Ok(exchange) = Exchange::new("", &[7; super::spake::WIDE], &parameters)
+    {
+        let _ = read_share(&reply, &exchange);
     }
 }
 
@@ -347,9 +372,29 @@ mod tests {
         let body = cipher.seal(b"{}").unwrap();
         assert!(cipher.open(&body).is_ok());
         assert!(cipher.open(&body).is_err());
+        // Nor may one come again after others.
+        let [second, third] = [b"2", b"3"].map(|plain| cipher.seal(plain).unwrap());
+        assert_eq!(cipher.open(&second).unwrap(), b"2");
+        for old in [&body, &second] {
+            assert!(cipher.open(old).is_err());
+        }
+        assert_eq!(cipher.open(&third).unwrap(), b"3");
+        assert!(cipher.open(&second).is_err());
         let mut forged = cipher.seal(b"{}").unwrap();
         *forged.last_mut().unwrap() ^= 1;
         assert!(cipher.open(&forged).is_err());
+    }
+
+    #[test]
+    fn replies_count_on_beyond_the_last_number() {
+        let mut cipher = Cipher::new(&[7; 32], u32::MAX - 1);
+        let bodies: Vec<_> = (0..4).map(|_| cipher.seal(b"{}").unwrap()).collect();
+        for body in &bodies {
+            assert!(cipher.open(body).is_ok());
+        }
+        for body in &bodies {
+            assert!(cipher.open(body).is_err());
+        }
     }
 
     #[test]
@@ -412,6 +457,11 @@ mod tests {
         assert!(matches!(refused(-2201), Error::Unsupported { .. }));
         assert!(matches!(refused(-2202), Error::Unsupported { .. }));
         assert!(matches!(refused(-1), Error::Refused { .. }));
+        let given_up = refused(-2402);
+        assert!(
+            matches!(given_up, Error::Protocol { .. }) && given_up.is_transient(),
+            "{given_up:?}"
+        );
         let odd = json!({"error_code": 0, "result": {"extra_crypt": {"params": {"passwd_id": 5}}}});
         assert!(matches!(
             read_register(&odd, &[0; 32]),

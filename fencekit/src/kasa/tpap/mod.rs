@@ -5,3 +5,6 @@ mod link;
 mod spake;
 
 pub(super) use link::TpapLink;
+
+#[cfg(fuzzing)]
+pub(super) use codec::fuzz;

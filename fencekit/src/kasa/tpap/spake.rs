@@ -17,7 +17,7 @@ use crate::kasa::crypto::{head, sha256};
 /// A point as it goes over the wire: uncompressed.
 pub(super) const POINT: usize = 65;
 /// A key of PBKDF2 for each of two scalars: 8 bytes more than a scalar has, so that the remainder is even.
-const WIDE: usize = 40;
+pub(super) const WIDE: usize = 40;
 /// More rounds than any device asks for; what a hostile one asks for must not keep us busy for minutes.
 const MOST_ROUNDS: u32 = 200_000;
 

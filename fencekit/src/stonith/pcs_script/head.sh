@@ -30,7 +30,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-for tool in pcs crm_verify mktemp cp mv; do
+for tool in pcs crm_verify cibadmin mktemp cp mv sed; do
     command -v "$tool" >/dev/null || die "$tool is not installed on this node"
 done
 python=$(command -v /usr/bin/python3 || command -v /usr/libexec/platform-python || command -v python3) ||
@@ -82,7 +82,8 @@ device() {
         die "cannot read the configuration of $id"
     [ "$state" != same ] || return 0
     if [ -n "$checking" ]; then
-        wrong+=("$id is not as asked for")
+        state=$(step odd "$checking" "$work/secrets" "$id" "$@") || die "cannot read the configuration of $id"
+        wrong+=("$id is not as asked for${state:+: $state}")
         return 0
     fi
     case $state in
@@ -110,30 +111,45 @@ device() {
 }
 
 # level NODE RESOURCE...: all of them must succeed
-level() {
-    local node=$1 state
+level() { level_at 1 "$@"; }
+
+# level_at INDEX NODE RESOURCE...
+level_at() {
+    local index=$1 node=$2 state
+    shift 2
+    state=$(step level "${checking:-$new}" "$index" "$node" "$@") || die "cannot read the levels of $node"
+    [ "$state" != same ] || return 0
+    if [ -n "$checking" ]; then
+        wrong+=("fence level $index of $node is not as asked for")
+        return 0
+    fi
+    [ "$state" != differs ] || remove_level "$index" "$node"
+    edit stonith level add "$index" "$node" "$@"
+}
+
+remove_level() {
+    if $keywords; then
+        edit stonith level remove "$1" target "$2"
+    else
+        edit stonith level remove "$1" "$2"
+    fi
+}
+
+# only_levels NODE INDEX...: it has no other; one that is tried when ours failed would pass by the verification
+only_levels() {
+    local node=$1 state whose index devices
     shift
-    state=$(step level "${checking:-$new}" "$node" "$@") || die "cannot read the levels of $node"
-    case ${state%%$'\n'*} in
-        same) ;;
-        *)
-            if [ -n "$checking" ]; then
-                wrong+=("the fence level of $node is not as asked for")
-                return 0
-            fi
-            if [ "${state%%$'\n'*}" = differs ]; then
-                if $keywords; then
-                    edit stonith level remove 1 target "$node"
-                else
-                    edit stonith level remove 1 "$node"
-                fi
-            fi
-            edit stonith level add 1 "$node" "$@"
-            ;;
-    esac
-    case $state in
-        *$'\n'*) say "WARNING: $node has other levels (${state#*$'\n'}), which are tried when level 1 failed: they can pass by its verification" ;;
-    esac
+    state=$(step beyond "${checking:-$new}" "$node" "$@" -- "${resources[@]}") || die "cannot read the levels of $node"
+    [ -n "$state" ] || return 0
+    while read -r whose index devices; do
+        if [ -n "$checking" ]; then
+            wrong+=("$node has level $index ($devices) besides those asked for")
+        elif [ "$whose" = ours ]; then
+            remove_level "$index" "$node"
+        else
+            die "$node has level $index ($devices), which is tried when the levels of the cluster file failed, and can pass by their verification; put its devices into the cluster file, or take it away: pcs stonith level remove $index $($keywords && printf 'target ')$node"
+        fi
+    done <<<"$state"
 }
 
 # keep_off RESOURCE NODE...: it never runs there, and may run everywhere else

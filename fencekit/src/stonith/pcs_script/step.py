@@ -19,6 +19,14 @@ def options(one):
     return {pair.get("name"): pair.get("value", "") for pair in pairs}
 
 
+def is_plain(one):
+    """Whether one set holds all the options. With several, a rule or a reference Pacemaker decides which count."""
+    sets = one.findall("instance_attributes")
+    pairs = [pair.get("name") for pair in one.findall("instance_attributes/nvpair")]
+    referred = any(part.get("id-ref") or part.tag == "rule" for own in sets for part in own.iter())
+    return len(sets) <= 1 and not referred and len(pairs) == len(set(pairs))
+
+
 def interval(one):
     monitors = one.findall("operations/op[@name='monitor']")
     return [monitor.get("interval") for monitor in monitors]
@@ -33,9 +41,14 @@ def hidden(directory, name):
     return values
 
 
-def device(root, directory, name, agent, every, *given):
+def asked_for(directory, name, given):
     wanted = dict(option.split("=", 1) for option in given)
     wanted.update(hidden(directory, name))
+    return wanted
+
+
+def device(root, directory, name, agent, every, *given):
+    wanted = asked_for(directory, name, given)
     one = primitive(root, name)
     if one is None:
         taken = next((other for other in root.iter() if other.get("id") == name), None)
@@ -45,18 +58,35 @@ def device(root, directory, name, agent, every, *given):
         print("foreign %s:%s" % (one.get("class"), one.get("type")))
         return
     have = options(one)
-    if have == wanted and one.get("type") == agent and interval(one) == [every]:
+    plain = is_plain(one)
+    if plain and have == wanted and one.get("type") == agent and interval(one) == [every]:
         print("same")
         return
     print("differs")
-    if one.get("type") == agent:
+    if plain and one.get("type") == agent:
         for option in sorted(set(have) - set(wanted)):
             print(option + "=")
 
 
-def retype(root, name, agent):
+def odd(root, directory, name, *given):
+    """The options of a device that have another value; never the value."""
     one = primitive(root, name)
-    if one.get("type") == agent:
+    wanted = asked_for(directory, name, given)
+    have = {} if one is None else options(one)
+    names = [option for option in sorted(set(wanted) | set(have)) if have.get(option) != wanted.get(option)]
+    beyond = [option for option in names if any(ord(char) > 127 for char in wanted.get(option, ""))]
+    if beyond:
+        print(", ".join(beyond), "(holds a character beyond ASCII, which Pacemaker 2.0 changes: take another value)")
+    elif names:
+        print(", ".join(names))
+    elif one is not None and not is_plain(one):
+        print("its options are in several sets, under a rule or elsewhere")
+
+
+def retype(root, name, agent):
+    """Another agent, or options that are not in one plain set, begin with none."""
+    one = primitive(root, name)
+    if one.get("type") == agent and is_plain(one):
         return False
     one.set("type", agent)
     for values in one.findall("instance_attributes"):
@@ -77,18 +107,38 @@ def secrets(root, directory, name):
     return changed
 
 
-def level(root, node, *devices):
+def level(root, index, node, *devices):
     levels = [one for one in root.iter("fencing-level") if one.get("target") == node]
-    first = [one for one in levels if one.get("index") == "1"]
-    others = [one for one in levels if one.get("index") != "1"]
-    if not first:
+    this = [one for one in levels if one.get("index") == index]
+    if not this:
         print("absent")
-    elif len(first) == 1 and first[0].get("devices").split(",") == list(devices):
+    elif len(this) == 1 and devices_of(this[0]) == list(devices):
         print("same")
     else:
         print("differs")
-    if others:
-        print(", ".join("%s: %s" % (one.get("index"), one.get("devices")) for one in others))
+
+
+def devices_of(level):
+    return [name.strip() for name in level.get("devices", "").split(",")]
+
+
+def beyond(root, node, *given):
+    """The levels of a node besides the wanted ones: the indexes before "--", every wanted resource after it."""
+    wanted, resources = given[: given.index("--")], given[given.index("--") + 1 :]
+    ours = [*resources, *former(root, resources)]
+    for one in root.iter("fencing-level"):
+        if one.get("target") == node and one.get("index") not in wanted:
+            whose = "ours" if all(name in ours for name in devices_of(one)) else "foreign"
+            print(whose, one.get("index"), ", ".join(devices_of(one)))
+
+
+def former(root, wanted):
+    """Fence resources that are ours, but no longer wanted."""
+    for one in root.iter("primitive"):
+        name = one.get("id")
+        ours = one.get("class") == "stonith" and one.get("type") in AGENTS and name.startswith("fence-")
+        if ours and name not in wanted:
+            yield name
 
 
 def rules(root, name, *nodes):
@@ -104,30 +154,44 @@ def rules(root, name, *nodes):
             print("remove " + one.get("id"))
 
 
-def pairs_of_properties(root):
-    pairs = root.findall("configuration/crm_config/cluster_property_set/nvpair")
-    return {pair.get("name"): pair.get("value") for pair in pairs}
+def properties(root):
+    """Every pair of the cluster's properties, and whether it counts without a condition."""
+    for own in root.findall("configuration/crm_config/cluster_property_set"):
+        conditional = any(part.get("id-ref") or part.tag == "rule" for part in own.iter())
+        for pair in own.findall("nvpair"):
+            yield referred(root, pair) + (not conditional,)
+
+
+def referred(root, pair):
+    """The name and the value of a pair, which may be those of another."""
+    target = next((one for one in root.iter("nvpair") if one.get("id") == pair.get("id-ref")), pair)
+    return pair.get("name") or target.get("name"), pair.get("value", target.get("value"))
 
 
 def property_is(root, name, value):
-    have = pairs_of_properties(root)
-    same = have.get(name) == value
+    have = [(found, plain) for other, found, plain in properties(root) if other == name]
     # The name that Pacemaker 3 has for it stands above the old one.
-    if name == "stonith-enabled" and have.get("fencing-enabled", value) != value:
-        sys.exit("fencing-enabled is %s in this cluster; take it away: pcs property unset fencing-enabled" % have["fencing-enabled"])
-    print("same" if same else "differs")
+    newer = [found for other, found, _ in properties(root) if other == "fencing-enabled" and found != value]
+    if name == "stonith-enabled" and newer:
+        sys.exit("fencing-enabled is %s in this cluster; take it away: pcs property unset fencing-enabled" % newer[0])
+    if all(found == value for found, _ in have) and any(plain for _, plain in have):
+        print("same")
+    elif len(have) > 1 or not all(plain for _, plain in have):
+        values = ", ".join(str(found) for found, _ in have)
+        sys.exit("%s is set by a rule, by reference or more than once (%s); leave one plain value of it" % (name, values))
+    else:
+        print("differs")
+
+
+def unset(root, name):
+    if name not in [other for other, _, _ in properties(root)]:
+        print(name)
 
 
 def leftover(root, *wanted):
-    gone = []
-    for one in root.iter("primitive"):
-        name = one.get("id")
-        ours = one.get("class") == "stonith" and one.get("type") in AGENTS and name.startswith("fence-")
-        if ours and name not in wanted:
-            gone.append(name)
+    gone = list(former(root, wanted))
     for one in root.iter("fencing-level"):
-        devices = one.get("devices").split(",")
-        if one.get("target") and devices and all(device in gone for device in devices):
+        if one.get("target") and all(name in gone for name in devices_of(one)):
             print("level %s %s" % (one.get("index"), one.get("target")))
     for name in gone:
         print("device " + name)
@@ -146,12 +210,14 @@ def lines(root, salt):
                 value = "(hidden, %s)" % hmac.new(salt, value.encode(), hashlib.sha256).hexdigest()[:6]
             found.append("%s: %s=%s" % (name, option, value))
         found.extend("%s: monitor every %s" % (name, every) for every in interval(one))
+        if not is_plain(one):
+            found.append("%s: options in several sets, under a rule or elsewhere" % name)
     for one in root.iter("fencing-level"):
         found.append("level %s of %s: %s" % (one.get("index"), one.get("target"), one.get("devices")))
     for one in root.iter("rsc_location"):
         if one.get("node"):
             found.append("%s on %s: %s" % (one.get("rsc"), one.get("node"), one.get("score")))
-    found.extend("property %s=%s" % pair for pair in sorted(pairs_of_properties(root).items()))
+    found.extend(sorted("property %s=%s" % (name, value) for name, value, _ in properties(root)))
     return found
 
 
@@ -170,15 +236,30 @@ def show(before, after):
             print(line)
 
 
-def idle(root, *names):
+def free(status):
+    """The nodes that Pacemaker may start something on."""
+    barred = ("standby", "standby_onfail", "maintenance", "pending", "unclean", "shutdown")
+    for one in status.findall("nodes/node"):
+        if one.get("online") == "true" and not any(one.get(word) == "true" for word in barred):
+            yield one.get("name")
+
+
+def idle(status, configuration, *names):
+    """Which of them do not run; "nowhere" are those whose every node is down or otherwise closed to them."""
+    root = ET.parse(configuration).getroot()
+    nodes = set(free(status))
     for name in names:
-        found = [one for one in root.iter("resource") if one.get("id") == name]
+        rules = [one for one in root.iter("rsc_location") if one.get("rsc") == name]
+        banned = {one.get("node") for one in rules if one.get("score") == "-INFINITY" and one.get("role") is None}
+        found = [one for one in status.iter("resource") if one.get("id") == name]
         runs = any(
             one.get("role") == "Started" and one.get("active") == "true" and one.get("failed") == "false"
             for one in found
         )
-        if not runs:
-            print(name)
+        if not nodes - banned:
+            print("nowhere " + name)
+        elif not runs:
+            print("idle " + name)
 
 
 def bare(root, target):
@@ -200,11 +281,14 @@ def main():
         return
     verbs = {
         "device": device,
+        "odd": odd,
         "retype": retype,
         "secrets": secrets,
         "level": level,
+        "beyond": beyond,
         "rules": rules,
         "property": property_is,
+        "unset": unset,
         "leftover": leftover,
         "idle": idle,
         "bare": bare,

@@ -39,11 +39,7 @@ leftover=$(step leftover "$new" "${resources[@]}") || die "cannot look for what 
 if [ -n "$leftover" ]; then
     while read -r -a line; do
         if [ "${line[0]}" = level ] && $prune; then
-            if $keywords; then
-                edit stonith level remove "${line[1]}" target "${line[2]}"
-            else
-                edit stonith level remove "${line[1]}" "${line[2]}"
-            fi
+            remove_level "${line[1]}" "${line[2]}"
         elif [ "${line[0]}" = level ]; then
             say "level ${line[1]} of ${line[2]}: no longer in the cluster file; --prune removes it"
         elif $prune; then
@@ -55,6 +51,9 @@ if [ -n "$leftover" ]; then
 fi
 
 compare "$new" || die "the edited configuration is not what was asked for; the cluster is as it was"
+# The same once more as Pacemaker itself writes it: what it would change on the way must not get into the cluster.
+CIB_file=$new cibadmin --query >"$work/carried.xml" || die "Pacemaker cannot read the new configuration; the cluster is as it was"
+compare "$work/carried.xml" || die "Pacemaker on this node changes what it is given; the cluster is as it was"
 verify
 
 if step equal "$work/original.xml" "$new"; then
@@ -64,6 +63,10 @@ else
     changed=true
     step show "$work/original.xml" "$new" || die "cannot show the difference"
 fi
+# A property that nobody asked for is not this script's to set.
+unset=$(step unset "$new" cluster-recheck-interval) || die "cannot read the properties"
+[ -z "$unset" ] ||
+    say "ADVICE: after ten failed fencings of a node Pacemaker tries again every cluster-recheck-interval, 15 minutes unless set: pcs property set cluster-recheck-interval=60s"
 if $dry_run; then
     ! $changed || say "Dry run: nothing was changed."
     exit 0
@@ -88,12 +91,21 @@ if [ -n "$cib_file" ]; then
 fi
 pcs cluster cib "$work/after.xml" || die "the change is in, but the cluster's configuration cannot be read back"
 compare "$work/after.xml" || die "the cluster's configuration is not what was asked for; somebody else may have changed it: run this again"
-idle=
+idle=() nowhere=()
 for _ in {1..30}; do
     crm_mon --one-shot --output-as=xml >"$work/status.xml" || die "the configuration is in, but crm_mon cannot say what runs"
-    idle=$(step idle "$work/status.xml" "${resources[@]}") || die "the configuration is in, but crm_mon's answer cannot be read"
-    [ -n "$idle" ] || break
+    step idle "$work/status.xml" "$work/after.xml" "${resources[@]}" >"$work/idle" ||
+        die "the configuration is in, but crm_mon's answer cannot be read"
+    mapfile -t idle < <(sed -n 's/^idle //p' "$work/idle")
+    mapfile -t nowhere < <(sed -n 's/^nowhere //p' "$work/idle")
+    [ ${#idle[@]} != 0 ] || break
     sleep 2
 done
-[ -z "$idle" ] || die "the configuration is in, but these do not run: ${idle//$'\n'/, }; see: pcs stonith status, and fencekit doctor"
-say "The cluster is as asked for, and every fence resource runs."
+[ ${#idle[@]} = 0 ] || die "the configuration is in, but these do not run: ${idle[*]}; see: pcs stonith status, and fencekit doctor"
+if [ ${#nowhere[@]} != 0 ]; then
+    # A node that is down cannot run what fences the others, and its own fence devices do not run on it either.
+    say "WARNING: no node that may run them is up now: ${nowhere[*]}; they start when one is back"
+    say "The cluster is as asked for, and every other fence resource runs."
+else
+    say "The cluster is as asked for, and every fence resource runs."
+fi

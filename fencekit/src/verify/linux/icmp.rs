@@ -1,8 +1,11 @@
-//! Echo requests. Only a timeout is silence, and what means the same: nobody answered address resolution. Every
-//! other failure is a probe that failed.
+//! Echo requests. Only a timeout is silence, and what means the same: nobody answered this host's own address
+//! resolution. Every other failure is a probe that failed.
 //!
 //! surge-ping hands back whatever quotes our request, ICMP errors included: this host's own "host unreachable" among
 //! them, three seconds after it asked for a dead neighbour. Type, code and sender tell those from a reply.
+//!
+//! Errors are heard on a raw socket only. A ping socket gets nothing but replies, so that a router that rejects looks
+//! like a node that is silent.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -12,8 +15,11 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use socket2::Type;
 use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, SurgeError};
 
+use super::netlink::Kernel;
+use super::rejection::Rejection;
 use crate::deadline::Deadline;
 use crate::verify::probe::Heard;
 
@@ -40,7 +46,7 @@ impl Default for Echoes {
 }
 
 impl Echoes {
-    pub(super) async fn ping(&self, to: IpAddr, deadline: Deadline) -> Heard {
+    pub(super) async fn ping(&self, kernel: &Kernel, to: IpAddr, deadline: Deadline) -> Heard {
         let client = match self.client(to) {
             Ok(client) => client,
             Err(error) => return Heard::Failed(cannot_open(to, &error)),
@@ -49,8 +55,12 @@ impl Echoes {
         let mut pinger = client.pinger(to, self.identifier).await;
         pinger.timeout(deadline.remaining());
         match pinger.ping(sequence, &PAYLOAD).await {
-            Ok((packet, took)) => Reply::of(&packet).heard(to, took),
-            Err(SurgeError::Timeout { .. }) => Heard::Silent,
+            Ok((packet, took)) => match Reply::of(&packet) {
+                reply if reply.is_echo() => reply.answer(took),
+                reply => reply.rejection().heard(kernel, to, "the echo request").await,
+            },
+            Err(SurgeError::Timeout { .. }) if client.get_socket().get_type() == Type::RAW => Heard::Silent,
+            Err(SurgeError::Timeout { .. }) => unheard(kernel, to).await,
             Err(SurgeError::IOError(error)) => Heard::Failed(cannot_send(&error)),
             Err(other) => Heard::Failed(format!("the echo request failed: {other}")),
         }
@@ -62,8 +72,9 @@ impl Echoes {
             return Ok(client.clone());
         }
         let kind = if to.is_ipv6() { ICMP::V6 } else { ICMP::V4 };
-        // Tries a ping socket first, then a raw one.
-        let client = Client::new(&Config::builder().kind(kind).build())?;
+        // A raw socket first, since it hears errors; a ping socket where that is not permitted.
+        let config = Config::builder().kind(kind).sock_type_hint(Type::RAW).build();
+        let client = Client::new(&config)?;
         clients.insert(to.is_ipv6(), client.clone());
         Ok(client)
     }
@@ -93,36 +104,31 @@ impl Reply {
         }
     }
 
-    /// Echo reply: RFC 792 and RFC 4443.
-    fn is_echo_reply(self) -> bool {
+    /// Echo reply: RFC 792 and RFC 4443. Anything else that quotes our request is an error.
+    fn is_echo(self) -> bool {
         self.kind == if self.from.is_ipv6() { 129 } else { 0 }
     }
 
-    /// "Host unreachable" and "address unreachable": whoever was to deliver it, this host or the last router, asked
-    /// for the address and nobody answered. That shows as much as no answer at all.
-    fn is_unresolved(self) -> bool {
-        (self.kind, self.code) == if self.from.is_ipv6() { (1, 3) } else { (3, 1) }
+    fn answer(self, took: Duration) -> Heard {
+        Heard::Answered(format!("echo reply after {:.1} ms", took.as_secs_f64() * 1000.0))
     }
 
-    fn heard(self, to: IpAddr, took: Duration) -> Heard {
-        let took = took.as_secs_f64() * 1000.0;
-        if self.is_echo_reply() {
-            return Heard::Answered(format!("echo reply after {took:.1} ms"));
-        }
-        // Whatever it says, it was the node that said it.
-        if self.from == to {
-            return Heard::Answered(format!(
-                "it rejected the echo request after {took:.1} ms (ICMP type {}, code {})",
-                self.kind, self.code
-            ));
-        }
-        if self.is_unresolved() {
-            return Heard::Silent;
-        }
-        Heard::Failed(format!(
-            "{} rejected the echo request on its way (ICMP type {}, code {})",
-            self.from, self.kind, self.code
-        ))
+    fn rejection(self) -> Rejection {
+        let Self { from, kind, code } = self;
+        Rejection { from, kind, code }
+    }
+}
+
+/// No reply, on a socket that hears no errors. Where this host asks for the address itself, nobody on the way could
+/// have rejected the request.
+async fn unheard(kernel: &Kernel, to: IpAddr) -> Heard {
+    match kernel.path(to).await {
+        Ok(path) if path.is_direct() && path.resolves => Heard::Silent,
+        Ok(_) => Heard::Unreached(
+            "no reply, and whether a router rejected the request cannot be heard without CAP_NET_RAW"
+                .to_owned(),
+        ),
+        Err(wrong) => Heard::Failed(wrong),
     }
 }
 
@@ -147,43 +153,15 @@ fn cannot_send(error: &io::Error) -> String {
 mod tests {
     use super::*;
 
-    fn heard(from: &str, kind: u8, code: u8, to: &str) -> Heard {
-        let reply = Reply {
-            from: from.parse().unwrap(),
-            kind,
-            code,
+    #[test]
+    fn only_an_echo_reply_is_one() {
+        let is_echo = |from: &str, kind| {
+            let from = from.parse().unwrap();
+            Reply { from, kind, code: 0 }.is_echo()
         };
-        reply.heard(to.parse().unwrap(), Duration::from_millis(3))
-    }
-
-    #[test]
-    fn only_a_reply_and_the_nodes_own_words_are_life() {
-        let node = "10.10.10.2";
-        assert!(matches!(heard(node, 0, 0, node), Heard::Answered(_)));
-        assert!(matches!(heard("fd00::2", 129, 0, "fd00::2"), Heard::Answered(_)));
-        // The node's firewall rejects: it lives.
-        assert!(matches!(heard(node, 3, 10, node), Heard::Answered(_)));
-        // This host's own error, and the last router's: nobody answered ARP or NDP.
-        assert_eq!(heard("10.10.10.7", 3, 1, node), Heard::Silent);
-        assert_eq!(heard("fd00::7", 1, 3, "fd00::2"), Heard::Silent);
-        // Type 1 in IPv4 and type 3 in IPv6 are something else.
-        assert!(matches!(heard("10.10.10.7", 1, 3, node), Heard::Failed(_)));
-        assert!(matches!(heard("fd00::7", 3, 1, "fd00::2"), Heard::Failed(_)));
-    }
-
-    #[test]
-    fn whoever_stops_the_request_on_its_way_leaves_the_probe_failed() {
-        let router = "10.20.20.1";
-        for code in [0, 2, 9, 10, 13] {
-            let heard = heard(router, 3, code, "10.10.10.2");
-            assert!(
-                matches!(&heard, Heard::Failed(why) if why.contains(router)),
-                "{heard:?}"
-            );
-        }
-        // Time exceeded: a loop.
-        assert!(matches!(heard(router, 11, 0, "10.10.10.2"), Heard::Failed(_)));
-        assert!(matches!(heard("fd00::1", 1, 1, "fd00::2"), Heard::Failed(_)));
+        assert!(is_echo("10.10.10.2", 0) && is_echo("fd00::2", 129));
+        assert!(!is_echo("10.10.10.2", 3) && !is_echo("10.10.10.2", 129));
+        assert!(!is_echo("fd00::2", 0) && !is_echo("fd00::2", 1));
     }
 
     #[test]
@@ -199,7 +177,9 @@ mod tests {
     async fn loopback_answers_or_the_probe_fails() {
         for to in ["127.0.0.1", "::1"] {
             let deadline = Deadline::after(Duration::from_secs(2));
-            let heard = Echoes::default().ping(to.parse().unwrap(), deadline).await;
+            let heard = Echoes::default()
+                .ping(&Kernel::default(), to.parse().unwrap(), deadline)
+                .await;
             assert!(
                 matches!(heard, Heard::Answered(_) | Heard::Failed(_)),
                 "{to}: {heard:?}"

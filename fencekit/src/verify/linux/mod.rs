@@ -2,11 +2,13 @@
 //!
 //! Works without root as far as the kernel allows: echo requests go over a raw socket or, without `CAP_NET_RAW`,
 //! over a ping socket when `net.ipv4.ping_group_range` permits that; routes, links and neighbours can be read by
-//! anybody. What cannot be done is a failed probe with the mend in its words, never silence.
+//! anybody. What cannot be done is a failed probe with the mend in its words, never silence. Who rejected a probe is
+//! heard on raw sockets only, so that behind a router less is believed without them.
 
 mod icmp;
 mod neighbour;
 mod netlink;
+mod rejection;
 mod tcp;
 
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +25,7 @@ pub struct HostProber {
     echoes: icmp::Echoes,
     kernel: netlink::Kernel,
     knocks: neighbour::Knocks,
+    rejections: rejection::Rejections,
 }
 
 impl HostProber {
@@ -46,11 +49,11 @@ impl Prober for HostProber {
     }
 
     async fn ping(&self, to: IpAddr, deadline: Deadline) -> Heard {
-        self.echoes.ping(to, deadline).await
+        self.echoes.ping(&self.kernel, to, deadline).await
     }
 
     async fn connect(&self, to: SocketAddr, path: Option<&Path>, deadline: Deadline) -> Heard {
-        tcp::connect(&self.kernel, to, path, deadline).await
+        tcp::connect(&self.kernel, &self.rejections, to, path, deadline).await
     }
 
     async fn neighbour(&self, to: IpAddr, path: &Path, asked_ago: Option<Duration>) -> Heard {

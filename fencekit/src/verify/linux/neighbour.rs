@@ -117,6 +117,15 @@ fn judge(state: Option<State>, asked_ago: Duration) -> Heard {
     }
 }
 
+/// Whether this host itself asks for the address, and nobody answers.
+pub(super) async fn is_unanswered(kernel: &Kernel, to: IpAddr, path: &Path) -> bool {
+    path.is_direct()
+        && path.resolves
+        && entry(kernel, to, &path.link)
+            .await
+            .is_ok_and(|entry| entry.is_none_or(|entry| entry.state == State::Unanswered))
+}
+
 /// The kernel's entry for `to` on a link, if there is one.
 pub(super) async fn entry(kernel: &Kernel, to: IpAddr, link: &str) -> Result<Option<Entry>, String> {
     let handle = kernel.handle().await?;

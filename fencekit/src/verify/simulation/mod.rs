@@ -6,7 +6,8 @@
 //!    sends can be counted on to reach an observer to whom all looks well.
 //! 2. *Live*: a node that is dead, on a healthy network, is confirmed within the window plus two seconds.
 //!
-//! `FENCEKIT_SCHEDULES` sets how many worlds are tried, `FENCEKIT_SEED` runs one alone and tells its story.
+//! `FENCEKIT_SCHEDULES` sets how many worlds are tried, `FENCEKIT_FIRST_SEED` which is the first, and `FENCEKIT_SEED`
+//! runs one alone and tells its story. `cargo xtask soak` does all of it.
 
 mod mutants;
 mod run;
@@ -22,10 +23,15 @@ use super::rules::Rules;
 use super::verdict::Verdict;
 
 fn schedules() -> u64 {
-    let given = std::env::var("FENCEKIT_SCHEDULES").ok();
-    given.map_or(10_000, |text| {
-        text.parse().expect("FENCEKIT_SCHEDULES must be a number")
-    })
+    number("FENCEKIT_SCHEDULES").unwrap_or(10_000)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} must be a number")),
+    )
 }
 
 fn tell(world: &World, run: &Run) -> String {
@@ -43,8 +49,9 @@ fn tell(world: &World, run: &Run) -> String {
     story
 }
 
-/// Runs the check on every seed below `count`, on all processors, until it panics on one.
+/// Runs the check on `count` seeds, on all processors, until it panics on one.
 fn for_every_seed<T: Send>(count: u64, check: impl Fn(u64) -> Option<T> + Sync) -> Vec<T> {
+    let from = number("FENCEKIT_FIRST_SEED").unwrap_or(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let failed = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -53,7 +60,7 @@ fn for_every_seed<T: Send>(count: u64, check: impl Fn(u64) -> Option<T> + Sync) 
             .map(|first| {
                 scope.spawn(move || {
                     let _tells = TellsOthers(failed);
-                    (first..count)
+                    (from + first..from + count)
                         .step_by(usize::try_from(threads).unwrap())
                         .take_while(|_| !failed.load(Ordering::Relaxed))
                         .filter_map(check)
@@ -90,8 +97,8 @@ struct Count {
 
 #[test]
 fn confirmed_off_never_while_the_node_could_still_write() {
-    if let Ok(seed) = std::env::var("FENCEKIT_SEED") {
-        let world = World::wild(seed.parse().expect("FENCEKIT_SEED must be a number"));
+    if let Some(seed) = number("FENCEKIT_SEED") {
+        let world = World::wild(seed);
         let run = run(&world, Rules::STRICT);
         panic!("{}unsound: {}", tell(&world, &run), is_unsound(&world, &run));
     }
@@ -131,6 +138,21 @@ fn a_dead_node_on_a_healthy_network_is_confirmed_in_time() {
         );
         None::<()>
     });
+}
+
+/// The short window's last look took so long that the whole of the longer window was over, in which this host's link had
+/// been down unnoticed.
+#[test]
+fn a_link_that_is_down_while_the_last_look_of_the_short_window_is_waited_for_is_noticed() {
+    let world = World::wild(974_709);
+    let net = &world.nets[0];
+    assert_eq!(
+        (net.own_link_down, net.node_link_down.is_some()),
+        (Some((3496, 8825)), true),
+        "another world"
+    );
+    let run = run(&world, Rules::STRICT);
+    assert!(!is_unsound(&world, &run), "{}", tell(&world, &run));
 }
 
 #[test]

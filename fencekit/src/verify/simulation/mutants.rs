@@ -25,6 +25,9 @@ macro_rules! each_broken {
 const RULES: &[(&str, Break)] = each_broken! {
     unknown_power_is_not_off
     every_device
+    first_level_contradicts
+    bmc_contradicts
+    first_meter_contradicts
     look_after_window
     meter_must_be_below
     addresses_required
@@ -36,6 +39,7 @@ const RULES: &[(&str, Break)] = each_broken! {
     baseline_required
     failed_probe_is_unknown
     lost_probe_is_unknown
+    unreached_needs_witness
     silence_needs_path
     own_address_present
     path_throughout

@@ -5,13 +5,20 @@ use std::collections::BinaryHeap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::world::{Dice, Failing, Meter, NetWorld, OBSERVER, Port, World, address, place, within};
+use super::world::{
+    Dice, Failing, FeedWorld, Meter, NetWorld, OBSERVER, Port, World, address, place, within,
+};
+use crate::level::Level;
 use crate::power::Observation;
 use crate::verify::engine::{Ending, Engine, Request, Target};
+use crate::verify::plan::Feed;
 use crate::verify::probe::{Heard, Path};
 use crate::verify::rules::Rules;
 use crate::verify::tally::{Finding, Look};
 use crate::verify::verdict::Verdict;
+
+/// How long a router asks for an address before it says that nobody answers, in milliseconds.
+const RESOLUTION: i64 = 3000;
 
 /// How a schedule went.
 pub(super) struct Run {
@@ -137,7 +144,7 @@ impl Simulator<'_> {
                 .into_iter()
                 .any(|span| within(span, now) || within(span, back))
         });
-        if failing || cut_off || back > until {
+        if failing || cut_off || back > until || !self.world.answers_itself(&feed, now) {
             let at = if self.dice.percent(50) {
                 until
             } else {
@@ -162,7 +169,7 @@ impl Simulator<'_> {
             observation: if on { Observation::On } else { Observation::Off },
             watts: self.world.plan.devices[index].off_max_watts.map(|_| watts),
         };
-        self.back(back, id, Finding::Look(look), on);
+        self.back(back, id, Finding::Look(look), on && feed.standing.on_is_life());
     }
 
     fn way(&self, now: i64, to: IpAddr) -> Result<Path, String> {
@@ -219,13 +226,29 @@ impl Simulator<'_> {
                 false,
             );
         }
+        let net = net.clone();
+        let unreached = || Finding::Heard(Heard::Unreached("host unreachable".into()));
+        let to_router = !within(net.own_link_down, now) && !within(net.rerouted, now);
+        if net.is_rejected(now) && to_router {
+            return self.back((now + 1).min(until), id, unreached(), false);
+        }
         match self
             .answer_arrives(now, to)
             .filter(|back| *back <= until && !deaf)
         {
             Some(back) => self.back(back, id, Finding::Heard(Heard::Answered("a reply".into())), true),
+            None if self.router_tells(now, &net, to_router) => {
+                self.back((now + RESOLUTION).min(until), id, unreached(), false);
+            }
             None => self.back(until, id, Finding::Heard(Heard::Silent), false),
         }
+    }
+
+    /// Whether the router asks for the node in vain, and says so.
+    fn router_tells(&self, now: i64, net: &NetWorld, to_router: bool) -> bool {
+        let there = now + net.delay / 2;
+        let resolved = self.world.answers(there) && !within(net.node_link_down, there);
+        !net.direct && net.tells && to_router && !resolved && !within(net.partition, there)
     }
 
     fn ask_neighbour(&mut self, now: i64, until: i64, id: u64, to: IpAddr, asked_ago: Option<Duration>) {
@@ -280,17 +303,30 @@ impl Simulator<'_> {
 pub(super) fn is_undetectable(world: &World, run: &Run) -> bool {
     let end = ms(run.ending.window_end);
     let open = ms(world.plan.timing.settle);
-    let devices_lie = !world.feeds.is_empty()
-        && world
-            .feeds
-            .iter()
-            .zip(&world.plan.devices)
-            .all(|(feed, planned)| {
-                let device_lies = feed.lies && feed.failing != Failing::Always && !feed.hangs;
-                let meter_lies = planned.off_max_watts.is_none()
-                    || matches!(feed.meter, Meter::Stuck(watts) if watts <= 5.0);
-                !feed.powered(end) || (device_lies && meter_lies)
-            });
+    let seems_off = |(feed, planned): (&FeedWorld, &Feed)| {
+        let device_lies = feed.lies && feed.failing != Failing::Always && !feed.hangs;
+        let meter_lies =
+            planned.off_max_watts.is_none() || matches!(feed.meter, Meter::Stuck(watts) if watts <= 5.0);
+        !feed.powered(end) || (device_lies && meter_lies)
+    };
+    let level_seems_off = |level| {
+        let feeds = world.feeds.iter().zip(&world.plan.devices);
+        let mut own = feeds.filter(|(feed, _)| feed.standing.level == level).peekable();
+        own.peek().is_some() && own.all(seems_off)
+    };
+    // A meter of the first level that cannot be missed shows the load whatever the fallback says.
+    let shows_load = |(feed, planned): (&FeedWorld, &Feed)| {
+        let sure =
+            feed.failing == Failing::Never && !feed.hangs && feed.network.is_none() && !feed.standing.bmc;
+        let reads = match feed.meter {
+            Meter::None => false,
+            Meter::Honest => true,
+            Meter::Stuck(watts) => watts > 5.0,
+        };
+        planned.is_first() && planned.off_max_watts.is_some() && feed.powered(end) && sure && reads
+    };
+    let load = world.feeds.iter().zip(&world.plan.devices).any(shows_load);
+    let devices_lie = level_seems_off(Level::First) || (level_seems_off(Level::Fallback) && !load);
     // A quarter of the window or a second, and the longest pause between two wakings.
     let allowed = 1000.min((end - open) / 4) + 600;
     let stood_still = world
@@ -336,7 +372,10 @@ fn looks_wrong(world: &World, index: usize, net: &NetWorld, open: i64, end: i64)
         return true;
     }
     if !alive {
-        return world.plan.require_witness;
+        // Echo requests are sent twice a second, but for the window's last second.
+        let rejected = net.rejects.filter(|_| !net.direct && !within(net.rerouted, open));
+        let told = rejected.is_some_and(|span| overlap(span, open, end - 1000.min((end - open) / 4)) > 600);
+        return world.plan.require_witness || told;
     }
     // A witness may be missed for half of the window, or a second.
     let allowed = ((end - open) / 2).max(1000);

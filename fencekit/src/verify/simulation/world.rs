@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::level::{Level, Standing};
 use crate::verify::plan::{Feed, Network, Plan, Timing};
 
 /// A small deterministic generator (SplitMix64), so that a seed means the same everywhere and for ever.
@@ -79,12 +80,26 @@ pub(super) struct FeedWorld {
     pub(super) meter: Meter,
     /// The network it is on, by index.
     pub(super) network: Option<usize>,
+    /// A fallback cuts all of the node's power; a BMC says what the node does, and dies with the power before it.
+    pub(super) standing: Standing,
 }
 
 impl FeedWorld {
     pub(super) fn powered(&self, at: i64) -> bool {
         self.off_at.is_none_or(|off| at < off) || self.bounce_at.is_some_and(|on| at >= on)
     }
+}
+
+/// When power of a level is gone, and when it comes back.
+fn dark(feeds: impl Iterator<Item = FeedWorld> + Clone) -> Option<(i64, i64)> {
+    let off = feeds
+        .clone()
+        .map(|feed| feed.off_at)
+        .collect::<Option<Vec<_>>>()?;
+    let off = off.into_iter().max()?;
+    let on = feeds.filter_map(|feed| feed.bounce_at).min();
+    let span = (off, on.unwrap_or(i64::MAX));
+    (span.0 < span.1).then_some(span)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -118,11 +133,22 @@ pub(super) struct NetWorld {
     pub(super) own_link_down: Option<Span>,
     /// The observer lost its address there: packets leave by the default route and go nowhere.
     pub(super) rerouted: Option<Span>,
+    /// The router in between says "host unreachable" where the node does not answer it.
+    pub(super) tells: bool,
+    /// It says so whatever the node does: it has lost its route, or a firewall there was told to.
+    pub(super) rejects: Option<Span>,
     /// No permission to send.
     pub(super) forbidden: bool,
     /// Probes never come back.
     pub(super) hangs: bool,
     pub(super) witnesses: Vec<WitnessWorld>,
+}
+
+impl NetWorld {
+    /// Whether the router turns away what is sent to the node.
+    pub(super) fn is_rejected(&self, at: i64) -> bool {
+        !self.direct && within(self.rejects, at)
+    }
 }
 
 /// A whole schedule.
@@ -173,6 +199,7 @@ impl World {
         let feeds: Vec<_> = (0..dice.pick(&[1, 1, 1, 2, 2, 3]))
             .map(|_| wild_feed(&mut dice, wait, nets.len()))
             .collect();
+        let feeds = with_fallback(&mut dice, wait, nets.len(), feeds);
         let stall = dice.percent(5).then(|| {
             let from = dice.range(600, wait);
             (from, from + dice.range(300, wait))
@@ -218,8 +245,10 @@ impl World {
                 latency: dice.range(1, 300),
                 meter: dice.pick(&[Meter::None, Meter::Honest]),
                 network: Some(0).filter(|_| dice.percent(70)),
+                standing: Standing::default(),
             })
             .collect();
+        let feeds = with_sound_fallback(&mut dice, feeds);
         let mut world = Self {
             seed,
             plan: Plan {
@@ -257,6 +286,7 @@ impl World {
                     Meter::Stuck(watts) if dice.percent(80) => Some(watts),
                     _ => None,
                 },
+                standing: feed.standing,
             });
         }
         for (index, net) in self.nets.iter().enumerate() {
@@ -282,19 +312,46 @@ impl World {
 
     /// When the instance that ran before the fence lost its last power; `None` when it never does.
     pub(super) fn dies_at(&self) -> Option<i64> {
-        let off = self
-            .feeds
-            .iter()
-            .map(|feed| feed.off_at)
-            .collect::<Option<Vec<_>>>()?;
-        let off = off.into_iter().max()?;
-        let on = self.feeds.iter().filter_map(|feed| feed.bounce_at).min();
-        let dies = off + self.holds_up;
-        on.is_none_or(|on| on.max(off) > dies).then_some(dies)
+        let mut spans: Vec<(i64, i64)> = [Level::First, Level::Fallback]
+            .into_iter()
+            .filter_map(|level| dark(self.level(level)))
+            .collect();
+        spans.sort_unstable();
+        if let [one, other] = spans.as_slice()
+            && other.0 <= one.1
+        {
+            spans = vec![(one.0, one.1.max(other.1))];
+        }
+        spans
+            .into_iter()
+            .map(|(off, on)| (off + self.holds_up, on))
+            .find(|(dies, on)| on > dies)
+            .map(|(dies, _)| dies)
+    }
+
+    fn level(&self, level: Level) -> impl Iterator<Item = FeedWorld> + Clone {
+        let feeds = self.feeds.iter().copied();
+        feeds.filter(move |feed| feed.standing.level == level)
     }
 
     pub(super) fn powered(&self, at: i64) -> bool {
-        self.feeds.iter().any(|feed| feed.powered(at))
+        let through = |feed: FeedWorld| feed.powered(at);
+        self.level(Level::First).any(through) && self.level(Level::Fallback).all(through)
+    }
+
+    /// Whether this device has power itself: a BMC has none once the outlets before it are off.
+    pub(super) fn answers_itself(&self, feed: &FeedWorld, at: i64) -> bool {
+        let cut = |other: &FeedWorld| !other.standing.bmc && !other.powered(at);
+        let others = |level| {
+            self.feeds
+                .iter()
+                .filter(move |other| other.standing.level == level)
+        };
+        !feed.standing.bmc
+            || match feed.standing.level {
+                Level::First => !others(Level::Fallback).any(cut),
+                Level::Fallback => !others(Level::First).all(cut),
+            }
     }
 
     /// Whether the instance that ran before the fence still runs.
@@ -316,7 +373,8 @@ impl World {
     /// before.
     pub(super) fn window(&self) -> i64 {
         let timing = self.plan.timing;
-        let metered = self.plan.devices.iter().all(|device| {
+        let mut first = self.plan.devices.iter().filter(|device| device.is_first());
+        let metered = first.all(|device| {
             let limit = device.off_max_watts.unwrap_or(f64::INFINITY);
             device.baseline_watts.is_some_and(|before| before > limit)
         });
@@ -357,7 +415,8 @@ impl World {
                 && !within(net.node_link_down, there)
                 && [there, back].iter().all(|at| !within(net.partition, *at))
                 && [sent, back].iter().all(|at| !within(net.own_link_down, *at))
-                && !within(net.rerouted, sent);
+                && !within(net.rerouted, sent)
+                && !net.is_rejected(sent);
             current = if heard { current + 50 } else { 0 };
             longest = longest.max(current);
         }
@@ -396,6 +455,8 @@ fn wild_net(dice: &mut Dice, wait: i64) -> NetWorld {
         partition: wild_span(dice, wait, 15),
         own_link_down: wild_span(dice, wait, 12),
         rerouted: wild_span(dice, wait, 8),
+        tells: dice.percent(50),
+        rejects: wild_span(dice, wait, 20),
         forbidden: dice.percent(7),
         hangs: dice.percent(4),
         witnesses: (0..witnesses)
@@ -408,6 +469,7 @@ fn wild_net(dice: &mut Dice, wait: i64) -> NetWorld {
 }
 
 fn healthy_net(dice: &mut Dice) -> NetWorld {
+    let witnesses = dice.range(0, 2);
     NetWorld {
         direct: dice.percent(60),
         node_link_down: None,
@@ -418,9 +480,12 @@ fn healthy_net(dice: &mut Dice) -> NetWorld {
         partition: None,
         own_link_down: None,
         rerouted: None,
+        // A router is believed with a witness only.
+        tells: witnesses > 0 && dice.percent(70),
+        rejects: None,
         forbidden: false,
         hangs: false,
-        witnesses: (0..dice.range(0, 2))
+        witnesses: (0..witnesses)
             .map(|_| WitnessWorld {
                 dead: false,
                 misplaced: false,
@@ -450,5 +515,56 @@ fn wild_feed(dice: &mut Dice, wait: i64, nets: usize) -> FeedWorld {
             _ => Meter::None,
         },
         network: (nets > 0 && dice.percent(60)).then_some(0),
+        standing: Standing::default(),
     }
+}
+
+/// Some nodes have a fallback, and some a BMC.
+fn with_fallback(dice: &mut Dice, wait: i64, nets: usize, mut feeds: Vec<FeedWorld>) -> Vec<FeedWorld> {
+    if let [only] = feeds.as_mut_slice() {
+        only.standing.bmc = dice.percent(30);
+    }
+    if dice.percent(40) {
+        let bmc = dice.percent(30);
+        feeds.push(FeedWorld {
+            standing: Standing {
+                level: Level::Fallback,
+                bmc,
+            },
+            ..wild_feed(dice, wait, nets)
+        });
+    }
+    feeds
+}
+
+/// A fallback as it is where nobody needed it, or as the one that did what the first level could not, since it gives
+/// no answer any more.
+fn with_sound_fallback(dice: &mut Dice, mut feeds: Vec<FeedWorld>) -> Vec<FeedWorld> {
+    let Some(like) = feeds.first().copied().filter(|_| dice.percent(60)) else {
+        return feeds;
+    };
+    let needed = dice.percent(60);
+    let bmc = dice.percent(30);
+    if needed {
+        for feed in &mut feeds {
+            feed.off_at = None;
+            feed.failing = Failing::Always;
+            feed.hangs = dice.percent(40);
+            feed.network = None;
+        }
+    }
+    feeds.push(FeedWorld {
+        off_at: like.off_at.filter(|_| needed),
+        failing: if needed || dice.percent(70) {
+            Failing::Never
+        } else {
+            Failing::Always
+        },
+        standing: Standing {
+            level: Level::Fallback,
+            bmc,
+        },
+        ..like
+    });
+    feeds
 }

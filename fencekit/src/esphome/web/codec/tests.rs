@@ -170,6 +170,41 @@ fn a_reading_in_another_unit_is_never_taken_for_watts() {
 }
 
 #[test]
+fn a_reading_without_a_unit_of_its_own_takes_it_from_the_text_beside_it() {
+    let of = |fields: &str| {
+        let body = format!(r#"{{"id":"sensor/Power","value":0.087{fields}}}"#);
+        watts(body.as_bytes(), &name("Power"))
+    };
+    assert_eq!(of(r#","state":"0.087 W""#).unwrap(), 0.087);
+    assert_eq!(of(r#","state":"0.087 kW""#).unwrap(), 87.0);
+    assert_eq!(of(r#","state":"0.087 kW","uom":"""#).unwrap(), 87.0);
+    for unclear in [
+        "",
+        r#","state":"0.087""#,
+        r#","state":"0.087 A""#,
+        r#","uom":"","state":"0.087 ""#,
+    ] {
+        let error = of(unclear).unwrap_err().to_string();
+        assert!(error.starts_with("power_sensor: "), "{unclear}: {error}");
+    }
+}
+
+#[test]
+fn a_sensors_name_that_no_address_can_carry_is_refused_by_its_own_option() {
+    let error = addresses(Domain::Sensor, &name("Rack/set"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("power_sensor: ") && error.contains("sensor's name"),
+        "{error}"
+    );
+    let error = addresses(Domain::Switch, &name("Rack/set"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("plug: "), "{error}");
+}
+
+#[test]
 fn addresses_are_tried_by_name_and_then_by_object_id() {
     let of = |text: &str| addresses(Domain::Switch, &name(text)).unwrap();
     assert_eq!(
