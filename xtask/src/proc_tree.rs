@@ -1,6 +1,7 @@
 //! The processes below one of ours, from /proc, so that they are ended by their ids.
 
 use std::fs;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 
@@ -35,6 +36,24 @@ pub(crate) fn end_orphans() -> Vec<String> {
     }
     ended.dedup();
     ended
+}
+
+/// What the processes that this one started have used of the processor, those that have ended.
+pub(crate) fn processor_time() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks = ticks_of_children(&stat).unwrap_or_default();
+    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+}
+
+/// The unit of times in /proc on every architecture of Linux that Debian has.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// The 16th and 17th field of a line of `/proc/PID/stat` (proc(5)).
+fn ticks_of_children(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(13);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some(ticks()? + ticks()?)
 }
 
 /// All living processes below this one.
@@ -88,7 +107,7 @@ fn command_line(pid: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -98,6 +117,13 @@ mod tests {
         assert_eq!(living_parent("12 (cat) Z 7 12 12 0"), None);
         assert_eq!(living_parent("12 (cat"), None);
         assert_eq!(living_parent(""), None);
+    }
+
+    #[test]
+    fn adds_the_times_of_children() {
+        let stat = "12 (a) b) S 7 12 12 0 -1 4194304 100 200 0 0 11 22 333 444 20 0 1 0";
+        assert_eq!(ticks_of_children(stat), Some(777));
+        assert_eq!(ticks_of_children("12 (cat) S 7"), None);
     }
 
     #[test]

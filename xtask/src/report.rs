@@ -9,6 +9,8 @@ use crate::tally::Tally;
 pub(crate) struct Row {
     pub(crate) step: &'static str,
     pub(crate) elapsed: Duration,
+    /// Processor time of what it started, which tells work from waiting.
+    pub(crate) processor: Duration,
     pub(crate) tally: Tally,
     /// What failed or could not run, one line each.
     pub(crate) notes: Vec<String>,
@@ -29,21 +31,23 @@ pub(crate) fn total(rows: &[Row]) -> Tally {
 /// The table, what went wrong, and the closing line. Steps ran beside each other: the whole took `elapsed`.
 pub(crate) fn render(rows: &[Row], elapsed: Duration, ci: bool) -> String {
     let total = total(rows);
-    let mut out = String::from("\nstep              time    passed    failed   skipped\n");
+    let mut out = String::from("\nstep              time  processor    passed    failed   skipped\n");
     for row in rows {
         let Tally {
             passed,
             failed,
             skipped,
         } = row.tally;
-        let seconds = row.elapsed.as_secs_f64();
+        let (seconds, processor) = (row.elapsed.as_secs_f64(), row.processor.as_secs_f64());
         let _ = writeln!(
             out,
-            "{:<12} {seconds:>7.1} s {passed:>9} {failed:>9} {skipped:>9}",
+            "{:<12} {seconds:>7.1} s {processor:>8.1} s {passed:>9} {failed:>9} {skipped:>9}",
             row.step
         );
     }
-    let _ = writeln!(out, "{:<12} {:>7.1} s", "all", elapsed.as_secs_f64());
+    let processor: Duration = rows.iter().map(|row| row.processor).sum();
+    let (seconds, processor) = (elapsed.as_secs_f64(), processor.as_secs_f64());
+    let _ = writeln!(out, "{:<12} {seconds:>7.1} s {processor:>8.1} s", "all");
     for row in rows {
         for note in &row.notes {
             let _ = writeln!(out, "{}: {note}", row.step);
@@ -68,6 +72,7 @@ mod tests {
         Row {
             step,
             elapsed: Duration::from_millis(1500),
+            processor: Duration::from_millis(500),
             tally,
             notes: vec!["a note".to_owned()],
         }
@@ -81,8 +86,8 @@ mod tests {
             false,
         );
         assert_eq!(text.lines().last(), Some("1 passed, 0 failed, 1 skipped"));
-        assert!(text.contains("format           1.5 s         1         0         0\n"));
-        assert!(text.contains("all              2.0 s\n"));
+        assert!(text.contains("format           1.5 s      0.5 s         1         0         0\n"));
+        assert!(text.contains("all              2.0 s      1.0 s\n"));
         assert!(text.contains("test: a note\n"));
     }
 

@@ -81,7 +81,7 @@ impl<'c> Nodes<'c> {
     /// The nodes with these names, in the order of the question; all of the file's when none is named.
     ///
     /// # Errors
-    /// [`Error::Config`] for a name that the cluster does not have.
+    /// [`Error::Config`](crate::Error::Config) for a name that the cluster does not have.
     pub fn of(cluster: &'c Cluster, names: &[impl AsRef<str>]) -> Result<Self> {
         Self::within(cluster, names, Deadline::far())
     }

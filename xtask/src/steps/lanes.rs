@@ -138,6 +138,7 @@ fn rows(lane: Lane, written: &str, failure: Option<String>) -> Vec<Row> {
             rows.push(Row {
                 step: step.name,
                 elapsed: Duration::ZERO,
+                processor: Duration::ZERO,
                 tally: Tally::FAILED,
                 notes: vec!["did not come to its end".to_owned()],
             });
@@ -155,6 +156,7 @@ fn append(to: &Path, row: &Row) -> std::io::Result<()> {
     let line = json!({
         "step": row.step,
         "seconds": row.elapsed.as_secs_f64(),
+        "processor": row.processor.as_secs_f64(),
         "counts": [row.tally.passed, row.tally.failed, row.tally.skipped],
         "notes": row.notes,
     });
@@ -167,10 +169,12 @@ fn read(lane: Lane, line: &str) -> Option<Row> {
     let name = value.get("step")?.as_str()?;
     let step = lane.steps().find(|step| step.name == name)?;
     let count = |index: usize| value.get("counts")?.get(index)?.as_u64();
+    let seconds = |of: &str| Duration::try_from_secs_f64(value.get(of)?.as_f64()?).ok();
     let notes = value.get("notes")?.as_array()?.iter();
     Some(Row {
         step: step.name,
-        elapsed: Duration::try_from_secs_f64(value.get("seconds")?.as_f64()?).ok()?,
+        elapsed: seconds("seconds")?,
+        processor: seconds("processor")?,
         tally: Tally {
             passed: count(0)?,
             failed: count(1)?,
@@ -190,6 +194,7 @@ mod tests {
         Row {
             step,
             elapsed: Duration::from_millis(1500),
+            processor: Duration::from_millis(500),
             tally: Tally::PASSED,
             notes: vec!["one\nnote \"of\" two lines".to_owned()],
         }

@@ -129,7 +129,7 @@ pub(crate) fn lane(context: &Context, lane: &str, rows: &str) -> bool {
 
 fn run_step(context: &Context, step: &Step, limit: Duration) -> Row {
     println!("\n== {}: {}", step.name, step.about);
-    let started = Instant::now();
+    let (started, before) = (Instant::now(), proc_tree::processor_time());
     let (mut tally, mut notes) = (step.run)(context, started + limit);
     for left in proc_tree::end_orphans() {
         tally += Tally::FAILED;
@@ -140,6 +140,7 @@ fn run_step(context: &Context, step: &Step, limit: Duration) -> Row {
     Row {
         step: step.name,
         elapsed,
+        processor: proc_tree::processor_time().saturating_sub(before),
         tally,
         notes,
     }

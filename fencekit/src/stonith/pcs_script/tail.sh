@@ -91,14 +91,26 @@ if [ -n "$cib_file" ]; then
 fi
 pcs cluster cib "$work/after.xml" || die "the change is in, but the cluster's configuration cannot be read back"
 compare "$work/after.xml" || die "the cluster's configuration is not what was asked for; somebody else may have changed it: run this again"
+
+# again NAME...: Pacemaker gives up on a resource that failed to start, even when what it failed for is mended since, such as
+# the cluster file that fence_check reads; this makes it forget the failure. Nothing happens to one that has not failed.
+again() {
+    local name
+    for name; do
+        crm_resource --cleanup --resource "$name" >"$work/again" 2>&1 || cat -- "$work/again" >&2
+    done
+}
+
 idle=() nowhere=()
-for _ in {1..30}; do
+for round in {1..30}; do
     crm_mon --one-shot --output-as=xml >"$work/status.xml" || die "the configuration is in, but crm_mon cannot say what runs"
     step idle "$work/status.xml" "$work/after.xml" "${resources[@]}" >"$work/idle" ||
         die "the configuration is in, but crm_mon's answer cannot be read"
     mapfile -t idle < <(sed -n 's/^idle //p' "$work/idle")
     mapfile -t nowhere < <(sed -n 's/^nowhere //p' "$work/idle")
     [ ${#idle[@]} != 0 ] || break
+    # The second time for what was still failing for the old reason the first time.
+    case $round in 1 | 10) again "${idle[@]}" ;; esac
     sleep 2
 done
 [ ${#idle[@]} = 0 ] || die "the configuration is in, but these do not run: ${idle[*]}; see: pcs stonith status, and fencekit doctor"
