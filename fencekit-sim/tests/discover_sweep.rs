@@ -12,12 +12,11 @@ use fencekit_sim::{Device, Faults, Spec, esphome, tasmota};
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// A port that nobody listens on: bound once and given back.
+/// Taken for good by a socket that does not listen: one that was merely free could be the next test's device.
 fn closed_port() -> u16 {
-    std::net::TcpListener::bind(ANY_PORT)
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    let socket = Box::leak(Box::new(tokio::net::TcpSocket::new_v4().unwrap()));
+    socket.bind(ANY_PORT).unwrap();
+    socket.local_addr().unwrap().port()
 }
 
 async fn knock(http_port: u16, native_port: u16) -> Vec<Found> {

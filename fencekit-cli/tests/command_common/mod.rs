@@ -98,8 +98,10 @@ pub(crate) fn json(output: &Output) -> Value {
         .unwrap_or_else(|cause| panic!("{cause}: {}{}", stdout(output), stderr(output)))
 }
 
-/// A loopback port on which nobody listens.
+/// A loopback port on which nobody listens, nor ever will: it is taken, for good, by a socket that does not listen. One that was
+/// merely free could be the next test's device.
 pub(crate) fn closed_port() -> u16 {
-    let listener = std::net::TcpListener::bind(ANY).unwrap();
-    listener.local_addr().unwrap().port()
+    let socket = Box::leak(Box::new(tokio::net::TcpSocket::new_v4().unwrap()));
+    socket.bind(ANY).unwrap();
+    socket.local_addr().unwrap().port()
 }

@@ -490,11 +490,7 @@ fn fares(nodes: &[&Node], wanted: Option<&Configuration>, monitor: &Monitor) -> 
         let Some(state) = monitor.resources.iter().find(|state| state.id == *id) else {
             continue;
         };
-        let prefix = format!("{id}_");
-        let failures = monitor
-            .failures
-            .iter()
-            .filter(|failure| failure.key.starts_with(&prefix));
+        let failures = monitor.failures.iter().filter(|failure| failure.is_of(id));
         let why: Vec<String> = failures
             .map(|failure| {
                 format!(
@@ -508,7 +504,7 @@ fn fares(nodes: &[&Node], wanted: Option<&Configuration>, monitor: &Monitor) -> 
         } else {
             format!(" ({})", why.join("; "))
         };
-        let mend = format!("see why its device or agent fails, then pcs resource cleanup {id}");
+        let mend = format!("see why its device or agent fails, then pcs stonith cleanup {id}");
         if !state.active {
             let detail = format!("{id} runs nowhere{why}");
             advice.push(Advice::problem(Topic::Resource, detail, mend).of(&resource.node));

@@ -179,7 +179,7 @@ fn how_nodes_and_resources_fare() {
     let text = r#"<pacemaker-result><summary><current_dc present="true" with_quorum="false"/></summary>
 <nodes><node name="a" online="false" unclean="false"/><node name="b" online="false" unclean="true"/></nodes>
 <resources><resource id="fence-a" resource_agent="stonith:fence_kasa" active="false"/><resource id="fence-b" resource_agent="stonith:fence_kasa" active="true"/></resources>
-<failures><failure op_key="fence-b_monitor_60000" node="a" exitreason="no route" status="Timed Out"/></failures>
+<failures><failure op_key="fence-b_monitor_60000" node="a" exitreason="no route" status="Timed Out"/><failure op_key="fence-b_2_start_0" node="a" exitreason="of another" status="error"/></failures>
 <status code="0"/></pacemaker-result>"#;
     let found = fares(&nodes, Some(&wanted), &Monitor::parse(text).unwrap());
     let told: Vec<_> = found

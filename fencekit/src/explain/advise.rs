@@ -101,11 +101,7 @@ fn cluster_blocks(node: &str, view: &View) -> Vec<Block> {
         });
     }
     for id in resources {
-        let prefix = format!("{id}_");
-        let failed = monitor
-            .failures
-            .iter()
-            .find(|failure| failure.key.starts_with(&prefix));
+        let failed = monitor.failures.iter().find(|failure| failure.is_of(id));
         let state = monitor.resources.iter().find(|state| state.id == *id);
         let Some(what) = (match (state, failed) {
             (Some(state), _) if !state.active => Some(format!("The cluster runs {id} nowhere.")),
@@ -120,7 +116,7 @@ fn cluster_blocks(node: &str, view: &View) -> Vec<Block> {
         blocks.push(Block {
             what,
             why: "Its device does not answer, or its agent or options are wrong; a fence may fail the same way.".to_owned(),
-            look: format!("fencekit doctor {node}; after mending it, pcs resource cleanup {id}"),
+            look: format!("fencekit doctor {node}; after mending it, pcs stonith cleanup {id}"),
         });
     }
     blocks
@@ -429,7 +425,7 @@ fn steps(report: &Report, view: &View) -> Vec<Step> {
             Some(format!("fencekit verify {node}")),
         ),
         step(
-            "Then let the cluster fence again, at once. (pcs resource cleanup does not retry a fence.)"
+            "Then let the cluster fence again, at once. (pcs stonith cleanup does not retry a fence.)"
                 .to_owned(),
             Some(format!("stonith_admin --reboot {node}")),
         ),

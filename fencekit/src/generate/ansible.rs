@@ -13,7 +13,7 @@ use super::{Generated, Kind};
 use crate::cluster::{Cluster, Entry, Network, Node, Password, Secrets};
 use crate::error::Result;
 use crate::method::Method;
-use crate::stonith::{Configuration, ha_cluster, scalar};
+use crate::stonith::{Configuration, ROLE_SETS_EVERYTHING, ha_cluster, scalar};
 
 /// Group and host variables. `file` is where the nodes have the cluster file.
 ///
@@ -22,11 +22,7 @@ use crate::stonith::{Configuration, ha_cluster, scalar};
 pub(super) fn ansible(cluster: &Cluster, file: &Path) -> Result<Generated> {
     let wanted = Configuration::new(cluster, file)?;
     let mut notes = wanted.notes.clone();
-    notes.push(
-        "ha_cluster.yml: the role ha_cluster sets the whole cluster's configuration, and takes away what its other \
-         variables do not say"
-            .to_owned(),
-    );
+    notes.push(format!("ha_cluster.yml: {ROLE_SETS_EVERYTHING}"));
     let mut files = vec![
         File {
             name: "group_vars/storage_nodes/cluster.yml".to_owned(),

@@ -126,7 +126,11 @@ pub fn produce(kind: Kind, cluster: &Cluster, file: &Path, options: &Options) ->
         Kind::Pcs => configuration(kind, cluster, file, stonith::pcs),
         Kind::Crmsh => configuration(kind, cluster, file, stonith::crmsh),
         Kind::Cib => configuration(kind, cluster, file, stonith::cib),
-        Kind::HaCluster => configuration(kind, cluster, file, |wanted| Ok(stonith::ha_cluster(wanted))),
+        Kind::HaCluster => {
+            let mut made = configuration(kind, cluster, file, |wanted| Ok(stonith::ha_cluster(wanted)))?;
+            made.notes.push(stonith::ROLE_SETS_EVERYTHING.to_owned());
+            Ok(made)
+        }
         Kind::Ansible => super::ansible::ansible(cluster, file),
         Kind::Nftables => super::nftables::nftables(cluster, options),
         Kind::Prometheus => Ok(super::prometheus::prometheus(cluster)),

@@ -43,6 +43,15 @@ pub(crate) struct Failure {
     pub(crate) when: String,
 }
 
+impl Failure {
+    /// Whether this resource failed. No operation of a fence resource has an underscore in its name, but names of resources do.
+    pub(crate) fn is_of(&self, resource: &str) -> bool {
+        let mut parts = self.key.rsplitn(3, '_');
+        let (_interval, _operation) = (parts.next(), parts.next());
+        parts.next() == Some(resource)
+    }
+}
+
 /// A fencing, done, failed or under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FenceEvent {
@@ -174,8 +183,27 @@ mod tests {
         assert_eq!(monitor.resources.len(), 2);
         assert!(monitor.resources[1].failed && !monitor.resources[1].active);
         assert_eq!(monitor.failures[0].key, "fence-a_start_0");
+        assert!(monitor.failures[0].is_of("fence-a") && !monitor.failures[0].is_of("fence"));
         assert_eq!(monitor.history[0].status, "failed");
         assert_eq!(monitor.history[0].reason, "Fence agent did not complete in time");
+    }
+
+    #[test]
+    fn a_failure_is_of_the_resource_of_that_very_name() {
+        let failure = Failure {
+            key: "fence-san_2_monitor_60000".to_owned(),
+            ..Failure::default()
+        };
+        assert!(failure.is_of("fence-san_2"));
+        for other in [
+            "fence-san",
+            "fence-san_2_monitor",
+            "fence-san_2_monitor_60000",
+            "",
+        ] {
+            assert!(!failure.is_of(other), "{other}");
+        }
+        assert!(!Failure::default().is_of(""));
     }
 
     #[test]

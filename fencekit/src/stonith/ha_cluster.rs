@@ -5,6 +5,9 @@ use std::fmt::Write;
 use super::build::whole_seconds;
 use super::model::Configuration;
 
+/// What whoever runs the role must know.
+pub(crate) const ROLE_SETS_EVERYTHING: &str = "the role ha_cluster sets the whole cluster's configuration, and takes away what its other variables do not say";
+
 /// The role's variables as YAML. They hold the passwords of `secrets: cib`: keep them in a vault.
 #[must_use]
 pub fn ha_cluster(configuration: &Configuration) -> String {
@@ -16,7 +19,8 @@ pub fn ha_cluster(configuration: &Configuration) -> String {
             "# Holds passwords: encrypt it with ansible-vault, or write secrets: file in the cluster file.\n",
         );
     }
-    for note in &configuration.notes {
+    let own = [ROLE_SETS_EVERYTHING.to_owned()];
+    for note in own.iter().chain(&configuration.notes) {
         let _ = writeln!(text, "# {}", note.replace(char::is_control, " "));
     }
     text.push_str("ha_cluster_resource_primitives:\n");

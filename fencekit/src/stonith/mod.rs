@@ -30,7 +30,7 @@ mod verification;
 pub use cib::cib;
 pub use crmsh::crmsh;
 pub use ha_cluster::ha_cluster;
-pub(crate) use ha_cluster::scalar;
+pub(crate) use ha_cluster::{ROLE_SETS_EVERYTHING, scalar};
 pub use model::{Attribute, Configuration, Level, LocationRule, Property, Resource};
 pub use pcs::pcs;
 pub use value::ShellWord;
