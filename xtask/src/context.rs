@@ -63,6 +63,10 @@ impl Context {
     pub(crate) fn unlocked_cargo(&self, subcommand: &str) -> Command {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
         cargo.current_dir(&self.workspace).arg(subcommand);
+        if self.ci {
+            // Nothing there is built a second time.
+            cargo.env("CARGO_INCREMENTAL", "0");
+        }
         // What cargo told this program of its own package; some build scripts run again when it changes.
         let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"];
         for (name, _) in env::vars_os() {

@@ -103,7 +103,6 @@ fn packaged(context: &Context, until: Instant) -> Result<PathBuf, String> {
     let _ = fs::remove_dir_all(&root);
     cinstall
         .args(["--package", "fencekit-ffi", "--frozen", "--debug"])
-        .args(["--config", "profile.dev.package.\"*\".opt-level=0"])
         .arg("--target-dir")
         .arg(&place)
         .args(["--prefix", "/usr", "--libdir", PACKAGED_LIBDIR])
@@ -144,12 +143,7 @@ fn sanitized(context: &Context, sanitizer: &str, until: Instant) -> Result<PathB
             "--target-dir",
         ])
         .arg(&built)
-        .args([
-            "--config",
-            "profile.dev.package.\"*\".opt-level=0",
-            "--config",
-            "profile.dev.debug=1",
-        ])
+        .args(["--config", "profile.dev.debug=1"])
         .env(
             "RUSTFLAGS",
             format!("-Zsanitizer={sanitizer} -Cunsafe-allow-abi-mismatch=sanitizer"),
