@@ -4,9 +4,9 @@
 mod command_common;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use command_common::{closed_port, code, file, run, stderr, stdout};
+use command_common::{closed_port, code, fencekit, file, run, stderr, stdout};
 
 const CLUSTER: &str =
     "stonith_nodes:\n  a: {method: tasmota, ip: 10.0.0.1, password: s3cret, mgmt_ip: 10.1.0.1}\n";
@@ -45,6 +45,35 @@ fn a_written_file_is_its_owners_alone_also_where_an_open_one_was() {
         2,
         "something was left beside it"
     );
+}
+
+/// `> configure-stonith.sh` makes a file that others may read, unless somebody sees to it.
+#[test]
+fn a_file_that_stdout_goes_to_is_its_owners_alone_once_it_holds_passwords() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = file(CLUSTER);
+    let of = |kind: &str, mode: u32| {
+        let path = dir.path().join(kind);
+        let to = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .unwrap();
+        to.set_permissions(fs::Permissions::from_mode(mode)).unwrap();
+        let mut command = fencekit(&["generate", kind, "--config", cluster.path.to_str().unwrap()]);
+        let out = command.stdout(to).output().unwrap();
+        assert_eq!(code(&out), 0, "{}", stderr(&out));
+        (
+            fs::metadata(&path).unwrap().mode() & 0o777,
+            fs::read_to_string(&path).unwrap(),
+        )
+    };
+    let (mode, text) = of("pcs", 0o755);
+    assert!(text.contains("s3cret"));
+    assert_eq!(mode, 0o700);
+    let (mode, text) = of("prometheus", 0o644);
+    assert!(!text.contains("s3cret"));
+    assert_eq!(mode, 0o644, "it holds no password");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fencekit::cluster::{Cluster as File, Password};
 use fencekit::doctor::{self, Scope};
+use fencekit::fleet::Supply;
 use fencekit::generate::{self, Generated, Kind};
 use fencekit::operate::{Budget, Nodes, Subject, Switched};
 use fencekit::verify::HostProber;
@@ -33,80 +34,44 @@ pub(crate) struct Cluster {
     path: Option<PathBuf>,
 }
 
-/// The file with the passwords of its nodes in place. Files and programs block, so they have a thread for the moment.
-async fn with_passwords(file: Arc<File>) -> Result<Arc<File>> {
-    let fetches = |password: &Password| matches!(password, Password::File(_) | Password::Script(_));
-    let mut entries = file.nodes.iter().flat_map(|node| &node.devices);
-    if !entries.any(|entry| fetches(&entry.password)) {
-        return Ok(file);
-    }
-    let fetched = tokio::task::spawn_blocking(move || {
-        let mut file = File::clone(&file);
-        for entry in file.nodes.iter_mut().flat_map(|node| &mut node.devices) {
-            // One that cannot be had stays as it is: it concerns its own node alone, which says so when it is asked.
-            if let Ok(Some(secret)) = entry.password.read() {
-                entry.password = Password::Given(secret);
-            }
-        }
-        Arc::new(file)
-    });
-    fetched
+/// Work that blocks, such as a program that prints a password, on a thread that may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
         .await
         .map_err(|cause| Error::unsupported("the passwords could not be fetched").caused_by(cause))
 }
 
-/// What is asked of the nodes before a deadline, which the passwords, too, have to keep.
-async fn bounded<R>(
-    file: Arc<File>,
-    deadline: Deadline,
-    ask: impl FnOnce(Arc<File>, Deadline) -> R,
-) -> Outcome
+/// The devices of this node and no other, with their passwords.
+async fn supplies(file: &Arc<File>, node: &str, deadline: Deadline) -> Result<Vec<Supply>> {
+    let fetches = |password: &Password| matches!(password, Password::File(_) | Password::Script(_));
+    if !file.node(node)?.entries().any(|entry| fetches(&entry.password)) {
+        return file.node(node)?.supplies_within(deadline);
+    }
+    let (file, node) = (Arc::clone(file), node.to_owned());
+    let fetching = blocking(move || file.node(&node)?.supplies_within(deadline));
+    deadline.run("fetching the passwords", fetching).await?
+}
+
+/// A look at the nodes that switches nothing, on a thread where it may block. It is not awaited for longer than `deadline`.
+async fn look<R>(deadline: Deadline, doing: &str, look: impl FnOnce() -> R + Send + 'static) -> Outcome
 where
-    R: Future<Output = Outcome> + Send,
+    R: Future<Output = Outcome>,
 {
-    let file = deadline
-        .run("fetching the passwords", with_passwords(file))
-        .await?;
-    ask(file, deadline).await
+    let runtime = tokio::runtime::Handle::current();
+    let looking = blocking(move || runtime.block_on(look()));
+    deadline.run(doing, looking).await?
 }
 
 impl Cluster {
-    /// An operation on the nodes: `ask` gets the file with its passwords in place.
-    fn operation<F, R>(&self, ask: F) -> impl Future<Output = Outcome> + Send + use<F, R>
-    where
-        F: FnOnce(Arc<File>) -> R + Send + 'static,
-        R: Future<Output = Outcome> + Send,
-    {
-        let file = Arc::clone(&self.file);
-        async move { ask(with_passwords(file).await?).await }
-    }
-
-    /// The same, within a limit where there is one, of which `ask` gets the end.
-    fn limited<F, R>(
-        &self,
-        doing: String,
-        limit: Option<Duration>,
-        ask: F,
-    ) -> impl Future<Output = Outcome> + Send + use<F, R>
-    where
-        F: FnOnce(Arc<File>, Deadline) -> R + Send + 'static,
-        R: Future<Output = Outcome> + Send,
-    {
-        let file = Arc::clone(&self.file);
-        async move {
-            let deadline = limit.map_or_else(Deadline::far, Deadline::after);
-            let both = async { Ok(bounded(file, deadline, ask).await) };
-            deadline.run(&doing, both).await?
-        }
-    }
-
     fn switch(&self, node: String, states: &'static [PowerState], timeout: Option<f64>) -> PyResult<Work> {
         let limit = options::timeout("timeout", timeout)?.unwrap_or(SWITCH);
         self.check(&node)?;
         let name = node.clone();
         let file = Arc::clone(&self.file);
-        let ask = move |file: Arc<File>, deadline| async move {
-            let subject = Subject::of(&file, &name)?;
+        let work = async move {
+            let deadline = Deadline::after(limit);
+            let supplies = supplies(&file, &name, deadline).await?;
+            let subject = Subject::with(&file, &name, supplies)?;
             if let [state] = states {
                 let done = subject.switch(*state, deadline, &()).await;
                 confirmed(&done)?;
@@ -119,7 +84,6 @@ impl Cluster {
             }
             Ok(json!(done))
         };
-        let work = async move { bounded(file, Deadline::after(limit), ask).await };
         Ok(Work::switching(node, work))
     }
 
@@ -131,11 +95,16 @@ impl Cluster {
 }
 
 /// # Errors
-/// That of the first device that was not confirmed.
+/// That of the first device that was not confirmed; and when there is none at all.
 fn confirmed(switched: &Switched) -> Result<(), Failure> {
     match switched.failure() {
         Some((label, error)) => Err(Failure::of_other(label, error)),
-        None => Ok(()),
+        None if switched.is_confirmed() => Ok(()),
+        None => Err(Failure::from(Error::config(
+            "devices",
+            "the node has no device",
+            "write one into the cluster file",
+        ))),
     }
 }
 
@@ -181,10 +150,13 @@ impl Cluster {
     fn status(&self, nodes: Vec<String>, timeout: Option<f64>) -> PyResult<Work> {
         let patience = options::timeout("timeout", timeout)?.unwrap_or(ASK);
         nodes.iter().try_for_each(|node| self.check(node))?;
-        Ok(Work::asking(self.operation(move |file| async move {
-            let looks = Nodes::of(&file, &nodes)?.statuses(patience, |_, _| ()).await;
-            Ok(json!(looks))
-        })))
+        let file = Arc::clone(&self.file);
+        let ask = move || async move {
+            // The devices are given their time when the passwords have had theirs.
+            let nodes = Nodes::within(&file, &nodes, Deadline::after(patience))?;
+            Ok(json!(nodes.statuses(patience, |_, _| ()).await))
+        };
+        Ok(Work::asking(look(Deadline::far(), "asking", ask)))
     }
 
     fn on(&self, node: String, timeout: Option<f64>) -> PyResult<Work> {
@@ -205,11 +177,13 @@ impl Cluster {
         let limit = options::timeout("timeout", timeout)?;
         self.check(&node)?;
         let name = node.clone();
-        let work = self.limited(
-            format!("fencing {node}"),
-            limit,
-            move |file, deadline| async move {
-                let mut subject = Subject::of(&file, &name)?;
+        let file = Arc::clone(&self.file);
+        let doing = format!("fencing {node}");
+        let work = async move {
+            let deadline = limit.map_or_else(Deadline::far, Deadline::after);
+            let fence = async {
+                let supplies = supplies(&file, &name, deadline).await?;
+                let mut subject = Subject::with(&file, &name, supplies)?;
                 set_wait(&mut subject, wait);
                 let off = match limit {
                     Some(limit) => Budget::of(&subject.plan, "timeout", limit, deadline)?.off,
@@ -218,8 +192,9 @@ impl Cluster {
                 let done = subject.fence(off, &HostProber::new(), &()).await?;
                 log::info!("verdict on {}", done.report.line());
                 Ok(json!({"report": done, "line": done.report.line(), "exit_code": done.report.exit_code()}))
-            },
-        );
+            };
+            within(deadline, &doing, fence).await
+        };
         Ok(Work::switching(node, work))
     }
 
@@ -228,17 +203,19 @@ impl Cluster {
         let limit = options::timeout("timeout", timeout)?;
         self.check(&node)?;
         let doing = format!("verifying {node}");
-        Ok(Work::asking(self.limited(
-            doing,
-            limit,
-            move |file, _| async move {
-                let mut subject = Subject::of(&file, &node)?;
+        let file = Arc::clone(&self.file);
+        Ok(Work::asking(async move {
+            let deadline = limit.map_or_else(Deadline::far, Deadline::after);
+            let verify = async {
+                let supplies = supplies(&file, &node, deadline).await?;
+                let mut subject = Subject::with(&file, &node, supplies)?;
                 set_wait(&mut subject, wait);
                 let report = subject.verify(&HostProber::new()).await?;
                 log::info!("verdict on {}", report.line());
                 Ok(json!({"report": report, "line": report.line(), "exit_code": report.exit_code()}))
-            },
-        )))
+            };
+            within(deadline, &doing, verify).await
+        }))
     }
 
     fn generate(
@@ -266,14 +243,12 @@ impl Cluster {
         let place = file.or_else(|| self.path.clone());
         let place = place.unwrap_or_else(|| PathBuf::from(USUAL_PLACE));
         let doing = format!("generating {kind}");
-        Ok(Work::asking(self.limited(
-            doing,
-            limit,
-            move |file, _| async move {
-                let made = generate::produce(kind, &file, &place, &wanted)?;
-                Ok(whole(&made))
-            },
-        )))
+        let file = Arc::clone(&self.file);
+        Ok(Work::asking(async move {
+            let deadline = limit.map_or_else(Deadline::far, Deadline::after);
+            let made = blocking(move || generate::produce(kind, &file, &place, &wanted));
+            Ok(whole(&deadline.run(&doing, made).await??))
+        }))
     }
 
     fn doctor(&self, nodes: Vec<String>, networks: bool, timeout: Option<f64>) -> PyResult<Work> {
@@ -285,10 +260,15 @@ impl Cluster {
             networks,
             ..Scope::default()
         };
-        Ok(Work::asking(self.operation(move |file| async move {
-            Ok(json!(doctor::examine(&file, &scope, patience).await?))
-        })))
+        let file = Arc::clone(&self.file);
+        let examine = move || async move { Ok(json!(doctor::examine(&file, &scope, patience).await?)) };
+        Ok(Work::asking(look(Deadline::far(), "examining", examine)))
     }
+}
+
+/// What does not end by itself before the deadline is given up.
+async fn within(deadline: Deadline, doing: &str, work: impl Future<Output = Outcome>) -> Outcome {
+    deadline.run(doing, async { Ok(work.await) }).await?
 }
 
 fn set_wait(subject: &mut Subject<'_>, wait: Option<Duration>) {

@@ -146,9 +146,29 @@ def test_password_programs_are_within_the_timeout(rack: Sim) -> None:
     entry.pop("password", None)
     cluster = fencekit.Cluster.from_dict({"stonith_nodes": {"a": entry}})
     began = time.monotonic()
-    with pytest.raises(fencekit.DeviceTimeout, match="passwords"):
+    with pytest.raises(fencekit.DeviceTimeout, match="password"):
         cluster.off("a", timeout=0.5)
     assert time.monotonic() - began < 4 and rack.relay("a") == "on"
+
+
+def test_the_password_program_of_a_fallback_is_within_the_timeout(rack: Sim) -> None:
+    fallback = {"method": "kasa", "ip": "127.0.0.1", "port": 9, "user": "me", "password_script": "sleep 8; echo x"}
+    entry = {**rack.entries["a"], "fallback": fallback}
+    cluster = fencekit.Cluster.from_dict({"stonith_nodes": {"a": entry}})
+    began = time.monotonic()
+    with pytest.raises(fencekit.DeviceTimeout, match="password"):
+        cluster.off("a", timeout=0.5)
+    assert time.monotonic() - began < 4 and rack.relay("a") == "on"
+
+
+def test_a_slow_password_program_concerns_its_own_node_alone(rack: Sim) -> None:
+    slow = {**rack.entries["b"], "user": "me", "password_script": "sleep 8; echo secret"}
+    slow.pop("password", None)
+    cluster = fencekit.Cluster.from_dict({"stonith_nodes": {**rack.entries, "b": slow}})
+    began = time.monotonic()
+    assert cluster.off("a", timeout=5)[0].confirmed
+    assert [node.power for node in cluster.status(timeout=1)] == ["off", "unknown", "on"]
+    assert time.monotonic() - began < 7
 
 
 DEAD = """

@@ -126,7 +126,7 @@ impl Prober for SimNetwork {
 
 #[cfg(test)]
 mod tests {
-    use fencekit::verify::{Feed, Network, Plan, Timing, Verdict, verify};
+    use fencekit::verify::{Feed, Network, Outcome, Plan, Probe, Timing, Verdict, verify};
 
     use super::*;
     use crate::Spec;
@@ -167,5 +167,77 @@ mod tests {
         };
         let report = verify(&plan, &[], &network).await.unwrap();
         assert_eq!(report.verdict, Verdict::Inconclusive);
+    }
+
+    /// The same hosts, all of them behind one router.
+    struct Routed(SimNetwork);
+
+    #[async_trait]
+    impl Prober for Routed {
+        async fn path(&self, to: IpAddr) -> Result<Path, String> {
+            self.0.path(to).await.map(|path| Path {
+                link: "uplink".to_owned(),
+                gateway: Some("192.0.2.1".parse().unwrap()),
+                resolves: false,
+                ..path
+            })
+        }
+
+        async fn ping(&self, to: IpAddr, deadline: Deadline) -> Heard {
+            self.0.ping(to, deadline).await
+        }
+
+        async fn connect(&self, to: SocketAddr, path: Option<&Path>, deadline: Deadline) -> Heard {
+            self.0.connect(to, path, deadline).await
+        }
+
+        async fn neighbour(&self, to: IpAddr, path: &Path, asked_ago: Option<Duration>) -> Heard {
+            self.0.neighbour(to, path, asked_ago).await
+        }
+    }
+
+    /// Which of a dead node's client networks the witnesses for all of them speak for.
+    async fn witnessed(clients: &[&str], witnesses: &[&str]) -> Vec<String> {
+        let mut network = SimNetwork::new();
+        let mut networks = Vec::new();
+        for (index, client) in clients.iter().enumerate() {
+            let address = client.parse().unwrap();
+            network = network.with_node_while("far", address, || false);
+            let mut client = Network::new(format!("client-{index}"), address);
+            client.shared_witnesses = true;
+            client.witnesses = witnesses.iter().map(|one| one.parse().unwrap()).collect();
+            networks.push(client);
+        }
+        for witness in witnesses {
+            network = network.with_host("far", witness.parse().unwrap());
+        }
+        let plan = Plan {
+            node: "storage-b".into(),
+            devices: Vec::<Feed>::new(),
+            networks,
+            require_witness: true,
+            timing: Timing::default(),
+        };
+        let report = verify(&plan, &[], &Routed(network)).await.unwrap();
+        let mut named: Vec<String> = report
+            .evidence
+            .iter()
+            .filter(|one| one.probe == Probe::Witness && one.outcome == Outcome::Answered)
+            .filter_map(|one| one.network.clone())
+            .collect();
+        named.dedup();
+        named
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shared_witness_behind_a_router_speaks_for_its_own_network() {
+        let near = witnessed(&["10.30.30.2", "10.40.40.2"], &["10.30.30.254"]).await;
+        assert_eq!(near, ["client-0"]);
+        let each = witnessed(&["10.30.30.2", "10.40.40.2"], &["10.30.30.254", "10.40.40.254"]).await;
+        assert_eq!(each, ["client-0", "client-1"]);
+        let both = witnessed(&["10.30.30.2", "10.30.30.130"], &["10.30.30.254"]).await;
+        assert_eq!(both, ["client-0", "client-1"]);
+        let six = witnessed(&["fd00:30::2", "fd00:40::2"], &["fd00:40::fe"]).await;
+        assert_eq!(six, ["client-1"]);
     }
 }

@@ -34,6 +34,19 @@ impl Identity {
     pub fn is_empty(&self) -> bool {
         self.mac.is_none() && self.device_id.is_none() && self.guid.is_none() && self.name.is_none()
     }
+
+    /// Whether `other` is of another device for certain: both have a number of one kind, and it is not the same. A name may
+    /// change, and the model and firmware are those of many devices.
+    #[must_use]
+    pub fn contradicts(&self, other: &Self) -> bool {
+        let differ = |one: &Option<String>, other: &Option<String>| match (one, other) {
+            (Some(one), Some(other)) => bare(one) != bare(other),
+            _ => false,
+        };
+        differ(&self.mac, &other.mac)
+            || differ(&self.device_id, &other.device_id)
+            || differ(&self.guid, &other.guid)
+    }
 }
 
 impl fmt::Display for Identity {

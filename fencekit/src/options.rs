@@ -375,12 +375,50 @@ impl Settings {
 /// what is shown, and of files that others may read.
 #[cfg(feature = "cluster")]
 pub(crate) fn may_hold_a_token(option: &str, value: &str) -> bool {
-    option.ends_with("_body") || (option.ends_with("_url") && value.contains(['?', '@']))
+    if option.ends_with("_body") {
+        return true;
+    }
+    // The host is not looked at; an address without one is all path.
+    let path = match value.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').map_or("", |(_host, path)| path),
+        None => value,
+    };
+    option.ends_with("_url")
+        && (value.contains(['?', '@']) || path.split('/').any(|part| part.len() >= LENGTH_OF_A_TOKEN))
 }
+
+/// What webhooks have in their paths is longer; names of outlets and of their commands are mostly shorter.
+#[cfg(feature = "cluster")]
+const LENGTH_OF_A_TOKEN: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "cluster")]
+    #[test]
+    fn what_may_be_a_token() {
+        for (option, value) in [
+            ("on_url", "http://10.0.0.1/relay?key=1"),
+            ("on_url", "http://u:p@10.0.0.1/relay"),
+            (
+                "off_url",
+                "http://10.0.0.1/trigger/off/with/key/c2VjcmV0LXRva2VuCg",
+            ),
+            ("status_url", "https://hub/api/webhook/0123456789abcdef/state"),
+            ("on_url", "/webhook/0123456789abcdef"),
+            ("on_body", "on"),
+        ] {
+            assert!(may_hold_a_token(option, value), "{option} {value}");
+        }
+        for (option, value) in [
+            ("on_url", "http://a-host-with-a-long-name.example.org/relay/0/off"),
+            ("status_url", "http://10.0.0.1/cm/status"),
+            ("plug", "0123456789abcdef?"),
+        ] {
+            assert!(!may_hold_a_token(option, value), "{option} {value}");
+        }
+    }
 
     #[test]
     fn every_default_fits_its_option() {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -172,9 +173,20 @@ fn print(common: &Common, options: &Options, made: &Generated) -> Result<u8> {
         }
     }
     if made.holds_secrets && others_can_read_stdout() {
-        log::warn!(
-            "the output holds passwords and others can read the file it goes to: use --output FILE, or umask 077 before, or secrets: file"
-        );
+        match keep_stdout_private() {
+            Ok(()) => log::warn!(
+                "the output holds passwords, so the file it goes to can be read by its owner alone now; --output FILE does the same"
+            ),
+            Err(cause) => {
+                return Err(Error::config(
+                    "--output",
+                    format!(
+                        "is not given, the text holds passwords, and others can read the file that stdout goes to ({cause})"
+                    ),
+                    "use --output FILE, or umask 077 before, or secrets: file in the cluster file",
+                ));
+            }
+        }
     }
     if common.json {
         output::document(&json!(made));
@@ -223,6 +235,13 @@ fn unwritable(path: &Path, cause: std::io::Error) -> Error {
 }
 
 /// Whether stdout is a file that others may read.
+/// Takes the file that stdout goes to from everybody but its owner, before anything is in it.
+fn keep_stdout_private() -> std::io::Result<()> {
+    let file = fs::File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+    let mode = file.metadata()?.mode() & 0o700;
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
 fn others_can_read_stdout() -> bool {
     let metadata = fs::metadata("/proc/self/fd/1");
     metadata.is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o044 != 0)

@@ -14,7 +14,7 @@ use crate::pacemaker::monitor::Monitor;
 use crate::stonith::{self, Configuration};
 
 /// How the file is brought into the cluster.
-const APPLY: &str = "fencekit generate pcs > configure-stonith.sh, see what bash configure-stonith.sh --dry-run says, \
+const APPLY: &str = "fencekit generate pcs --output configure-stonith.sh, see what bash configure-stonith.sh --dry-run says, \
                      then run it";
 
 /// What Pacemaker's `cibadmin` and `crm_mon` say; advice alone where they cannot be asked.

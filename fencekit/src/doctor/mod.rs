@@ -38,7 +38,8 @@ use serde::{Deserialize, Serialize};
 
 pub use advice::{Advice, Topic};
 
-use crate::cluster::{Cluster, Node};
+use crate::cluster::{Cluster, Node, supplies};
+use crate::deadline::Deadline;
 use crate::device::Severity;
 use crate::drills;
 use crate::error::Result;
@@ -153,7 +154,7 @@ impl Diagnosis {
 /// What is wrong with the fencing of a cluster. Each device is asked within `patience`, all at once; nothing is
 /// switched.
 ///
-/// Password files and scripts are read first, which blocks for as long as those take.
+/// Password files and scripts are read first, side by side and within `patience` as well; that blocks.
 ///
 /// # Errors
 /// [`Error::Config`](crate::Error::Config) when a node of the scope is not in the cluster. Whatever else goes wrong
@@ -164,8 +165,9 @@ pub async fn examine(cluster: &Cluster, scope: &Scope, patience: Duration) -> Re
     let mut findings = Vec::new();
 
     let mut fed = Vec::new();
-    for node in &nodes {
-        match node.supplies() {
+    let made = supplies(&nodes, Deadline::after(patience));
+    for (node, made) in nodes.iter().zip(made) {
+        match made {
             Ok(supplies) => fed.push((*node, supplies)),
             Err(error) => findings.push(device::failure(&error).of(&node.name)),
         }

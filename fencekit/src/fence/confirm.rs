@@ -334,7 +334,7 @@ impl Run<'_> {
             if let Some(session) = self.session.take() {
                 return Ok(session);
             }
-            match open_once(self.device, self.policy, self.deadline).await {
+            match self.reopened().await {
                 Ok(opened) => {
                     self.note_uptime(&opened.seen);
                     return Ok(opened.session);
@@ -400,7 +400,7 @@ impl Run<'_> {
     async fn looked_session(&mut self) -> Result<Opened> {
         self.looks += 1;
         let Some(mut session) = self.session.take() else {
-            return open_once(self.device, self.policy, self.deadline).await;
+            return self.reopened().await;
         };
         match look(session.as_mut(), self.policy, self.deadline).await {
             Ok(seen) => Ok(Opened { session, seen }),
@@ -409,6 +409,25 @@ impl Run<'_> {
                 Err(error)
             }
         }
+    }
+
+    /// A new session, to the device that the first one was to: an address may have moved meanwhile, and a name may have
+    /// several. A device that does not say who it is at each look passes.
+    async fn reopened(&mut self) -> Result<Opened> {
+        let opened = open_once(self.device, self.policy, self.deadline).await?;
+        let strange = match (&self.identity, &opened.seen.identity) {
+            (Some(first), Some(now)) if first.contradicts(now) => Some((first.to_string(), now.to_string())),
+            _ => None,
+        };
+        let Some((expected, found)) = strange else {
+            return Ok(opened);
+        };
+        close(opened.session).await;
+        Err(Error::WrongDevice {
+            expected,
+            found,
+            source: None,
+        })
     }
 
     /// Keeps a session for the next look where the protocol allows that, closes it elsewhere.
@@ -423,7 +442,7 @@ impl Run<'_> {
     fn note_uptime(&mut self, seen: &Inspection) -> bool {
         let Some(now) = seen.uptime else { return false };
         let before = self.uptime.replace(now);
-        before.is_some_and(|before| now + UPTIME_SLACK < before)
+        before.is_some_and(|before| now.saturating_add(UPTIME_SLACK) < before)
     }
 
     /// Reads the meter until it is low enough. `Some(None)` when no meter is asked for; `None` when the load stays

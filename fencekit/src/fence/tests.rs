@@ -12,6 +12,9 @@ use crate::device::{Label, Readback, Session};
 use crate::method::Method;
 use crate::power::Observation::{Off, On};
 
+#[path = "identity_tests.rs"]
+mod identity;
+
 /// What the device does at one step; a script runs out into honest behaviour.
 #[derive(Clone, Debug)]
 enum Step {

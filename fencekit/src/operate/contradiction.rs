@@ -17,7 +17,7 @@ const REST: Duration = Duration::from_millis(500);
 /// How long the question may take. A BMC without power, which is the usual case, costs all of it.
 const LOOK: Duration = Duration::from_secs(3);
 
-/// How much of the time before `deadline` is kept free for the question.
+/// How much of the time before `deadline` is kept free for the question, while something else is to be done before it.
 pub(super) fn kept(deadline: Deadline) -> Duration {
     (REST + LOOK).min(deadline.remaining() / 4)
 }
@@ -39,7 +39,12 @@ impl Subject<'_> {
         if others.is_empty() {
             return;
         }
-        let time = kept(deadline);
+        let time = match by {
+            // The fallback may have the rest of it.
+            Level::First => kept(deadline),
+            // Nothing comes after this: it has what was kept free, whole.
+            Level::Fallback => (REST + LOOK).min(deadline.remaining()),
+        };
         let deadline = deadline.capped(time);
         tokio::time::sleep(REST.min(time / 4)).await;
         let said = fleet::each(&others, |_, supply| async move {
@@ -72,8 +77,8 @@ async fn what_contradicts(supply: &Supply, deadline: Deadline) -> Option<String>
     };
     match seen.observation {
         Observation::On => return Some("it says on".to_owned()),
-        Observation::Unknown(_) => return None,
-        Observation::Off => {}
+        // A load is life, whatever the state is.
+        Observation::Unknown(_) | Observation::Off => {}
     }
     let limit = supply.policy.off_max_watts?;
     let reading = match seen.power {

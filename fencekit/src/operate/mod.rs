@@ -33,9 +33,9 @@ pub use document::look as look_document;
 pub use look::{DeviceLook, NodeLook, Nodes};
 pub use switch::{Rebooted, Switch, Switched};
 
-use crate::cluster::{Cluster, Node};
+use crate::cluster::{Cluster, Entry, Node};
 use crate::deadline::Deadline;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fence::{Event, FenceDeviceExt};
 use crate::fleet::{self, Supply};
 use crate::level::Level;
@@ -90,7 +90,7 @@ impl<'c> Subject<'c> {
     /// are known and must be there for silence to count.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a name that the cluster does not have, and for a device whose
+    /// [`Error::Config`] for a name that the cluster does not have, and for a device whose
     /// options or password file are wrong.
     pub fn of(cluster: &'c Cluster, name: &str) -> Result<Self> {
         Self::within(cluster, name, Deadline::far())
@@ -99,10 +99,32 @@ impl<'c> Subject<'c> {
     /// The same within a limit, which bounds the programs and files that passwords come from; they are asked side by side.
     ///
     /// # Errors
-    /// As [`of`](Self::of), and [`Error::Timeout`](crate::Error::Timeout) when `deadline` comes first.
+    /// As [`of`](Self::of), and [`Error::Timeout`] when `deadline` comes first.
     pub fn within(cluster: &'c Cluster, name: &str, deadline: Deadline) -> Result<Self> {
+        Self::with(cluster, name, cluster.node(name)?.supplies_within(deadline)?)
+    }
+
+    /// The same with devices that were made ready before, by [`Node::supplies_within`] of this very node: where that must
+    /// not block.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a name that the cluster does not have, and for devices that are not the
+    /// node's: fewer of them would make one power supply pass for all.
+    pub fn with(cluster: &'c Cluster, name: &str, supplies: Vec<Supply>) -> Result<Self> {
         let node = cluster.node(name)?;
-        let supplies = node.supplies_within(deadline)?;
+        let first = node.devices.iter().map(|entry| (entry, Level::First));
+        let wanted = first.chain(node.fallback.iter().map(|entry| (entry, Level::Fallback)));
+        let is_of = |(entry, level): (&Entry, Level), supply: &Supply| {
+            level == supply.level && entry.method() == supply.device.label().method
+        };
+        let count = node.entries().count();
+        if count != supplies.len() || !wanted.zip(&supplies).all(|(one, supply)| is_of(one, supply)) {
+            return Err(Error::config(
+                "devices",
+                format!("these {} are not the {count} of {name}", supplies.len()),
+                "make them ready by supplies_within of this node",
+            ));
+        }
         let plan = cluster.plan(node, &supplies, host().as_deref());
         Ok(Self { node, supplies, plan })
     }
@@ -144,6 +166,10 @@ impl<'c> Subject<'c> {
         let untried = self.has_fallback() && off.devices.iter().all(|one| one.level == Level::First);
         if untried && !deadline.expired() && could_be_mended_by_power(&report) {
             log::warn!("{}; it is cut by its fallback", report.line());
+            // The later verdict takes this one's place in the record, but what was seen stays seen.
+            for evidence in &report.evidence {
+                log::info!("{}: {evidence}", report.node);
+            }
             let fallback = self
                 .switch_level(Level::Fallback, PowerState::Off, deadline, watch)
                 .await;

@@ -303,18 +303,26 @@ impl Attributes {
     }
 }
 
+/// What the quickest verification takes besides its window: the rest before it, and the last looks after it.
+const AROUND_THE_WINDOW: Duration = Duration::from_secs(1);
+/// What a slow one takes besides its window.
+const ROOM_FOR_THE_VERDICT: Duration = Duration::from_secs(16);
+
 /// What comes first must end first, or the cluster gives up on a fencing that would have succeeded.
 fn check_timeouts(cluster: &Cluster) -> Result<()> {
     let (wait, off) = (cluster.verify.wait, cluster.stonith.off_timeout);
-    if cluster.fence_verify != Some(false) && wait >= off {
+    if cluster.fence_verify != Some(false) && wait.saturating_add(AROUND_THE_WINDOW) >= off {
+        let enough = wait.saturating_add(ROOM_FOR_THE_VERDICT);
         return Err(Error::config(
             "stonith.off_timeout",
             format!(
-                "{} is not longer than verify.wait, {}: every verification would be killed before its verdict",
+                "{} is not longer than verify.wait, {}, and the {} that a verification takes besides: every one would be killed \
+                 before its verdict",
                 text(off),
-                text(wait)
+                text(wait),
+                text(AROUND_THE_WINDOW)
             ),
-            format!("write at least {}", whole_seconds(wait + Duration::from_secs(5))),
+            format!("write at least {}", whole_seconds(enough)),
         ));
     }
     Ok(())

@@ -111,7 +111,8 @@ pub struct Network {
     pub witnesses: Vec<IpAddr>,
     /// Whether the witnesses were named for several networks together, as `witness_client_ips` are. Those that
     /// are reached another way than the node are then passed over; elsewhere such a witness is an error of
-    /// configuration, and the silence does not count.
+    /// configuration, and the silence does not count. Of several such networks behind one router a witness speaks for
+    /// those alone that its address is nearest to.
     pub shared_witnesses: bool,
 }
 

@@ -367,6 +367,9 @@ fn witnesses(plan: &Plan, network: &Network, rules: Rules, seen: &Seen<'_>) -> V
         let way = seen.path(Target::WitnessPath(*witness));
         let shares = matches!((own, way), (Some(own), Some(way)) if own.goes_like(way));
         let base = piece(Probe::Witness, witness, Some(network), seen.now, Duration::ZERO);
+        if shares && is_of_another(plan, network, *witness, seen) {
+            continue;
+        }
         if !shares && rules.witness_shares_path {
             if network.shared_witnesses && own.is_some() && way.is_some() {
                 continue;
@@ -413,6 +416,31 @@ fn witnesses(plan: &Plan, network: &Network, rules: Rules, seen: &Seen<'_>) -> V
         evidence.push(attendance(base, &looks.heard(), None, rules, seen));
     }
     evidence
+}
+
+/// Whether a witness that several networks share is behind the same router as this network, but on another one behind it: the
+/// router's link to this one may be down all the same. Where the networks end nobody tells this host, so the witness is taken
+/// to be on the network whose address of the node has most in common with its own.
+fn is_of_another(plan: &Plan, network: &Network, witness: IpAddr, seen: &Seen<'_>) -> bool {
+    let way = |address| seen.path(Target::NodePath(address));
+    let Some(own) = way(network.address).filter(|own| network.shared_witnesses && !own.is_direct()) else {
+        return false;
+    };
+    plan.networks
+        .iter()
+        .filter(|other| other.shared_witnesses && other.witnesses.contains(&witness))
+        .filter(|other| way(other.address).is_some_and(|way| way.goes_like(own)))
+        .any(|other| in_common(other.address, witness) > in_common(network.address, witness))
+}
+
+/// How many bits two addresses begin with alike, as far as networks usually tell them apart: the last 8 bits of IPv4 and the
+/// last 64 of IPv6 are of hosts.
+fn in_common(one: IpAddr, other: IpAddr) -> u32 {
+    match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros().min(24),
+        (IpAddr::V6(one), IpAddr::V6(other)) => (one.to_bits() ^ other.to_bits()).leading_zeros().min(64),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => 0,
+    }
 }
 
 /// Whether a witness answered throughout the window.

@@ -149,6 +149,14 @@ fn info(topic: &'static str, detail: impl Into<String>) -> Finding {
     }
 }
 
+/// A setting that the plug does not tell is never taken for its harmless value.
+fn unknown(topic: &'static str, detail: impl Into<String>, mend: &str) -> Finding {
+    Finding {
+        severity: Severity::Unknown,
+        ..warning(topic, detail, mend)
+    }
+}
+
 fn warning(topic: &'static str, detail: impl Into<String>, mend: &str) -> Finding {
     Finding {
         severity: Severity::Warning,

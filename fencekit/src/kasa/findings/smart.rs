@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Effect, Page, Question, info, problem, warning};
+use super::{Effect, Page, Question, info, problem, unknown, warning};
 use crate::device::Finding;
 use crate::error::Result;
 use crate::kasa::json::text;
@@ -135,20 +135,30 @@ fn restore(default_states: &Value) -> Finding {
             "after a power loss the outlet is always off: a working node would stay down",
             "set the default state to \"last state\" in the Tapo or Kasa app",
         ),
-        _ => info(
+        _ if default_states.is_null() => info(
             "restore",
             "the plug does not say how its outlet is after a power loss",
+        ),
+        _ => unknown(
+            "restore",
+            "how the outlet is after a power loss is not to be read from what the plug says",
+            "look in the Tapo or Kasa app: the default state should be \"last state\"",
         ),
     }
 }
 
 fn auto_off(reply: &Value, child: Option<&str>) -> Result<Vec<Finding>> {
     let config = child_result(reply, child, "get_auto_off_config")?;
-    let on = config.get("enable").and_then(Value::as_bool) == Some(true);
-    Ok(on
-        .then(|| Effect::TurnsOff.finding("setting", "auto-off, some time after it was turned on,"))
-        .into_iter()
-        .collect())
+    let finding = match config.get("enable").and_then(Value::as_bool) {
+        Some(false) => return Ok(Vec::new()),
+        Some(true) => Effect::TurnsOff.finding("setting", "auto-off, some time after it was turned on,"),
+        None => unknown(
+            "setting",
+            "the plug does not say whether its auto-off is on",
+            "look in the Tapo or Kasa app: auto-off should be off",
+        ),
+    };
+    Ok(vec![finding])
 }
 
 /// What the rules of a kind do that are on.
@@ -246,13 +256,9 @@ mod tests {
             severity(json!({"type": "custom", "state": {"on": false}})),
             Severity::Warning
         );
-        for odd in [
-            json!(null),
-            json!({"type": "custom"}),
-            json!({"type": 1}),
-            json!([]),
-        ] {
-            assert_eq!(severity(odd), Severity::Info);
+        assert_eq!(severity(json!(null)), Severity::Info, "not every model has it");
+        for odd in [json!({"type": "custom"}), json!({"type": 1}), json!([])] {
+            assert_eq!(severity(odd), Severity::Unknown);
         }
     }
 
