@@ -327,6 +327,11 @@ fn tell(common: &Common, node: &str, drill: &Drill) {
         };
         output::line(&clean(&format!("  fed by {}{draw}", outlet.device)));
     }
+    if drill.outlets.len() > 1 {
+        output::line(
+            "  they were cut together: that each of them feeds it, and nothing else, is not shown; look at their meters, or pull one plug",
+        );
+    }
     output::line(&match drill.back_after_ms {
         Some(time) => format!("  back on every network after {}", seconds(time)),
         None => "  NOT back yet: look at its console, and at its BIOS setting for power loss".to_owned(),
