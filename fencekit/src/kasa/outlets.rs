@@ -60,6 +60,12 @@ impl Report {
             let meant = named == "1"
                 || only.alias.as_deref() == Some(named)
                 || id.is_some_and(|id| id.eq_ignore_ascii_case(named));
+            if !meant && !is_number(named) && (only.alias.is_none() || id.is_none()) {
+                return Err(Error::protocol(format!(
+                    "whether \"{named}\" is this device's outlet cannot be told, since it does not say its name and id; \
+                     plug=1 is that outlet"
+                )));
+            }
             if !meant {
                 let alias = only.alias.as_deref().unwrap_or_default();
                 return Err(Error::config(
@@ -90,6 +96,12 @@ impl Report {
         let (number, outlet) = match meant.as_slice() {
             [one] => *one,
             [] => {
+                if let Some(why) = self.may_hide(wanted) {
+                    return Err(Error::protocol(format!(
+                        "whether the device has an outlet \"{wanted}\" cannot be told: {why}; it lists: {}",
+                        self.listed(self.numbered())
+                    )));
+                }
                 return Err(Error::config(
                     "plug",
                     format!("\"{wanted}\" is no outlet of this device"),
@@ -132,6 +144,17 @@ impl Report {
         })
     }
 
+    /// Why an outlet that is not found may be there all the same. To be missing means off where the user wants it so.
+    fn may_hide(&self, wanted: &str) -> Option<String> {
+        if let Some(why) = &self.miscounted {
+            return Some(why.clone());
+        }
+        let unreadable = |(_, outlet): &(usize, &Socket)| outlet.alias.is_none() || outlet.id.is_none();
+        let (number, outlet) = self.numbered().find(unreadable).filter(|_| !is_number(wanted))?;
+        let lacking = if outlet.alias.is_none() { "name" } else { "id" };
+        Some(format!("outlet {number} has no {lacking} that can be read"))
+    }
+
     /// The outlets with their numbers from 1.
     pub(super) fn numbered(&self) -> impl Iterator<Item = (usize, &Socket)> {
         (1..).zip(&self.outlets)
@@ -147,6 +170,11 @@ impl Report {
             .collect();
         names.join(", ")
     }
+}
+
+/// Whether this can be nothing but an outlet's number. A longer one may be a node's name.
+fn is_number(wanted: &str) -> bool {
+    wanted.len() <= 2 && wanted.parse::<u8>().is_ok_and(|number| number.to_string() == wanted)
 }
 
 /// Whether `wanted` is this outlet's number, its alias, its child id or the last two characters of that.
@@ -252,6 +280,37 @@ mod tests {
         strip.miscounted = Some("3 outlets are announced, 2 are listed".into());
         assert!(matches!(strip.choose(&named("1")), Err(Error::Protocol { .. })));
         assert!(strip.choose(&named("b")).is_ok() && strip.choose(&named("01")).is_ok());
+        // Nor for what is missing.
+        for absent in ["3", "c", "02", "8006ABCD02"] {
+            let error = strip.choose(&named(absent)).unwrap_err();
+            assert!(matches!(error, Error::Protocol { .. }), "{absent}: {error}");
+            assert!(error.to_string().contains("3 outlets are announced"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_an_unreadable_name_or_id_may_hide_is_not_missing() {
+        let refusal = |report: &Report, text: &str| report.choose(&named(text)).unwrap_err();
+        let mut nameless = strip(&["a", "b"]);
+        nameless.outlets[1].alias = None;
+        let mut without_id = strip(&["a", "b"]);
+        without_id.outlets[1].id = None;
+        for report in [&nameless, &without_id] {
+            for text in ["c", "8006ABCD02", "storage-b", "101"] {
+                let error = refusal(report, text);
+                assert!(matches!(error, Error::Protocol { .. }), "{text}: {error}");
+                assert!(error.to_string().contains("outlet 2 has no"), "{error}");
+            }
+            assert!(
+                matches!(refusal(report, "3"), Error::Config { .. }),
+                "a number is no name"
+            );
+        }
+        let mut single = plug();
+        single.outlets[0].alias = None;
+        assert!(matches!(refusal(&single, "rack 3"), Error::Protocol { .. }));
+        assert!(matches!(refusal(&single, "2"), Error::Config { .. }));
+        assert!(single.choose(&named("1")).is_ok());
     }
 
     #[test]
