@@ -13,6 +13,7 @@ use crate::fence::Policy;
 use crate::method::Method;
 use crate::options::{Kind, Settings};
 use crate::secret::Secret;
+use crate::transport::endpoint::is_odd_address;
 
 /// The file's own spellings; every other key is an option of the method, by its name or a name of old.
 const SPELLINGS: &[(&str, &str)] = &[
@@ -296,12 +297,11 @@ fn is_variable(text: &str) -> bool {
 /// What looks like an address must be one; anything else may be a host's name.
 fn check_host(reader: &Reader, field: &Field<'_>, text: &str) -> Result<()> {
     let host = text.trim().trim_start_matches('[').trim_end_matches(']');
-    let digits = host.chars().all(|c| c.is_ascii_digit() || c == '.');
     let fits = if host.contains(':') {
         let address = host.split_once('%').map_or(host, |(address, _)| address);
         address.parse::<Ipv6Addr>().is_ok()
     } else {
-        !digits || host.parse::<Ipv4Addr>().is_ok()
+        !is_odd_address(host)
     };
     if host.is_empty() || fits {
         return Ok(());

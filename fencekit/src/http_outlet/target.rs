@@ -90,6 +90,16 @@ impl Target {
                 "leave them out of the URL, and give them as username and password",
             ));
         }
+        // Read in octal, or with numbers left out, an address is another one than it seems to be.
+        if let Some(url::Host::Ipv4(read)) = url.host()
+            && host_as_written(text) != read.to_string()
+        {
+            return Err(Error::config(
+                option,
+                format!("holds an address that is read as {read}, and is not written so"),
+                "write all four numbers, in decimal and without zeros before them, as http://10.20.20.202/off",
+            ));
+        }
         let insecure = settings.boolean("ssl_insecure");
         let wants_tls = insecure || settings.boolean("ssl") || settings.boolean("ssl_secure");
         let scheme = match url.scheme() {
@@ -124,6 +134,13 @@ impl Target {
             path_and_query: Secret::from(path_and_query),
         }
     }
+}
+
+/// The host of a URL whose host is no IPv6 address.
+fn host_as_written(url: &str) -> &str {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    authority.split(':').next().unwrap_or_default()
 }
 
 /// Without the value: it may hold a token.
@@ -196,6 +213,39 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn an_address_that_is_another_one_than_it_seems_is_refused() {
+        for host in [
+            "10.20.20.010",
+            "10.20.202",
+            "0x0a.20.20.8",
+            "169090600",
+            "10.20.20.010:80",
+            "10.20.20.%38",
+        ] {
+            let url = format!("http://{host}/s?token=hunter2");
+            let text = target(&[("status_url", &url)]).unwrap_err().to_string();
+            assert!(
+                text.starts_with("status_url: holds an address that is read as 10.")
+                    && !text.contains("hunter2"),
+                "{text}"
+            );
+        }
+        for host in [
+            "10.20.20.8",
+            "10.20.20.8:81",
+            "plug-1",
+            "plug.lan",
+            "node2.example:80",
+        ] {
+            assert!(
+                target(&[("status_url", &format!("http://{host}/s"))]).is_ok(),
+                "{host}"
+            );
+        }
+        assert!(target(&[("status_url", "http://10.20.20.8")]).is_ok());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Where a device is, and how long one step of talking to it may take.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -100,6 +100,13 @@ impl Endpoint {
                 "write it without scheme, port or path, as 10.20.20.202 or plug-b.lan",
             ));
         }
+        if is_odd_address(host) {
+            return Err(Error::config(
+                "ip",
+                format!("\"{host}\" is no address: it would be taken for another one than it seems to be"),
+                "write all four numbers, in decimal and without zeros before them, as 10.20.20.202",
+            ));
+        }
         Ok(Self {
             host: host.to_owned(),
             port,
@@ -181,6 +188,18 @@ impl Endpoint {
     }
 }
 
+/// Whether a resolver may take this for an address that is not what it looks like: to glibc `10.20.20.010` is
+/// 10.20.20.8, `10.20.202` is 10.20.0.202, and `0x0a.20.20.8` and `169090600` are addresses too. No host's name ends
+/// in a number.
+pub(crate) fn is_odd_address(host: &str) -> bool {
+    if host.contains(':') || host.parse::<Ipv4Addr>().is_ok() {
+        return false;
+    }
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    last.chars().all(|c| c.is_ascii_digit()) || last.starts_with("0x") || last.starts_with("0X")
+}
+
 /// Each address in turn, with an even share of the time that is left: one that swallows everything, as an IPv6 address
 /// without a route often does, must leave time for the next.
 async fn connect_to_any(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream> {
@@ -236,6 +255,43 @@ mod tests {
             "{error}"
         );
         for host in ["::1", "[::1]", "fe80::1%eth0"] {
+            assert!(
+                Endpoint::from_settings(&settings(&[("ip", host)]), 80).is_ok(),
+                "{host}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_resolver_would_take_for_another_address_is_refused() {
+        for host in [
+            "10.20.20.010",
+            "10.20.202",
+            "0x0a.20.20.8",
+            "169090600",
+            "0x0A141408",
+            "10.20.20.0X8",
+            "10.20.20.8.",
+            "10.20.20.256",
+        ] {
+            let error = Endpoint::from_settings(&settings(&[("ip", host)]), 80).unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .starts_with(&format!("ip: \"{host}\" is no address")),
+                "{error}"
+            );
+        }
+        for host in [
+            "10.20.20.8",
+            "plug-1",
+            "plug.lan",
+            "plug.lan.",
+            "node2.example",
+            "node2",
+            "10.example",
+            "0xplug.lan",
+        ] {
             assert!(
                 Endpoint::from_settings(&settings(&[("ip", host)]), 80).is_ok(),
                 "{host}"
