@@ -537,10 +537,12 @@ fn outlet_key(entry: &Entry) -> Option<String> {
     }
     let settings = &entry.settings;
     let method = entry.method();
-    let standard = match method {
-        Method::Ipmi => 623,
-        Method::Kasa => 9999,
-        Method::Tasmota | Method::Esphome | Method::Http => 80,
+    // The doors of one device: which of them is named tells no outlets apart.
+    let standard: &[u16] = match method {
+        Method::Ipmi => &[623],
+        Method::Kasa => &[9999, 80],
+        Method::Esphome => &[6053, 80],
+        Method::Tasmota | Method::Http => &[80, 443],
     };
     // An HTTP outlet may be all in its URLs.
     let host = settings
@@ -549,7 +551,10 @@ fn outlet_key(entry: &Entry) -> Option<String> {
         .trim()
         .trim_matches(['[', ']'])
         .to_ascii_lowercase();
-    let port: u16 = settings.integer("ipport").unwrap_or(standard);
+    let port: u16 = settings
+        .integer("ipport")
+        .filter(|port| !standard.contains(port))
+        .unwrap_or_default();
     let plug = match method {
         Method::Ipmi => "",
         _ => settings.text("plug").unwrap_or_default().trim(),
