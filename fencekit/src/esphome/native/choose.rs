@@ -160,11 +160,12 @@ impl<'a> Catalogue<'a> {
         }
     }
 
-    /// The meter of a switch: by the option, else `<switch> Power`, else `Power`, else the only power sensor of a
-    /// device with one switch.
+    /// The meter of a switch: by the option, else `<switch> Power`, else `Power` where it cannot be another switch's,
+    /// else the only power sensor of a device with one switch.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] when there is none; [`Error::Config`] when the option's sensor is not one.
+    /// [`Error::Unsupported`] when there is none; [`Error::Config`] when the option's sensor is not one, or `Power` may
+    /// be another switch's.
     pub(super) fn meter(&self, switch: &Entity, option: Option<&Name>) -> Result<Meter> {
         let sensor = match option {
             Some(name) => self.named(self.sensors, name, "power_sensor")?.ok_or_else(|| {
@@ -174,7 +175,7 @@ impl<'a> Catalogue<'a> {
                     self.sensor_names(),
                 )
             })?,
-            None => self.likely_meter(switch).ok_or_else(|| {
+            None => self.likely_meter(switch)?.ok_or_else(|| {
                 Error::unsupported(
                     "the device has no power sensor for this switch; if it has one under another name, give power_sensor",
                 )
@@ -194,21 +195,47 @@ impl<'a> Catalogue<'a> {
         })
     }
 
-    fn likely_meter(&self, switch: &Entity) -> Option<&'a Entity> {
+    fn likely_meter(&self, switch: &Entity) -> Result<Option<&'a Entity>> {
         let beside: Vec<_> = self
             .sensors
             .iter()
             .filter(|sensor| sensor.key.device == switch.key.device)
             .collect();
         let called = |name: &str| beside.iter().find(|sensor| sensor.name == name).copied();
-        let mut power = beside.iter().filter(|sensor| sensor.device_class == "power");
-        let only = || match (power.next(), power.next(), self.switches) {
-            (Some(only), None, [_]) => Some(*only),
+        let power: Vec<_> = beside
+            .iter()
+            .copied()
+            .filter(|sensor| sensor.device_class == "power")
+            .collect();
+        let only = || match (power.as_slice(), self.switches) {
+            ([only], [_]) => Some(*only),
             _ => None,
         };
-        called(&format!("{} Power", switch.name))
-            .or_else(|| called("Power"))
-            .or_else(only)
+        if let Some(own) = called(&format!("{} Power", switch.name)) {
+            return Ok(Some(own));
+        }
+        let Some(bare) = called("Power") else {
+            return Ok(only());
+        };
+        // Another switch's meter shows 0 W while this one is still on.
+        let has_others = self
+            .switches
+            .iter()
+            .filter(|other| other.key.device == switch.key.device)
+            .count()
+            > 1;
+        let is_only = matches!(power.as_slice(), [one] if one.key == bare.key);
+        if has_others && !is_only {
+            return Err(Error::config(
+                "power_sensor",
+                format!(
+                    "is missing, and \"Power\" may be the meter of another switch than \"{}\"",
+                    self.full_name(switch)
+                ),
+                format!("name the sensor of this switch; {}", self.sensor_names()),
+            ));
+        }
+        Ok(Some(bare))
     }
 
     fn sensor_names(&self) -> String {

@@ -140,6 +140,25 @@ fn the_meter_belongs_to_the_switch() {
         error.starts_with("power_sensor: ") && error.contains("\"Load\""),
         "{error}"
     );
+    // With a second one of its kind, or without a class, "Power" may be the fan's; alone it is of both.
+    let each = [
+        sensor("Power", 21, "W", "power"),
+        sensor("Power 2", 22, "W", "power"),
+    ];
+    let unclassed = [sensor("Power", 21, "W", "")];
+    for sensors in [&each[..], &unclassed] {
+        let error = meter(&two, sensors, None).unwrap_err().to_string();
+        assert!(
+            error.starts_with("power_sensor: is missing") && error.contains("\"Power\""),
+            "{error}"
+        );
+        assert_eq!(meter(&one, sensors, None).unwrap().key.key, 21);
+        assert_eq!(meter(&two, sensors, Some("Power")).unwrap().key.key, 21);
+    }
+    assert_eq!(meter(&two, &each[..1], None).unwrap().key.key, 21);
+    // A switch of a sub-device is none beside it.
+    let apart = [entity("Relay", 11, 0), entity("Fan", 12, 5)];
+    assert_eq!(meter(&apart, &each, None).unwrap().key.key, 21);
     let amps = [sensor("Power", 21, "A", "current")];
     assert!(meter(&one, &amps, None).is_err());
     // But that is no reason not to switch.
