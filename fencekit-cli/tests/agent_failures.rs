@@ -56,6 +56,26 @@ fn an_ambiguous_plug_is_not_a_missing_one() {
         .with("plug", "node")
         .act("status");
     ran.fails("more than one outlet");
+    // Outlet 1 to who wrote it, and the end of the id of outlet 2.
+    let ran = call("fence_kasa")
+        .at(strip.address)
+        .with("missing_as_off", "1")
+        .with("plug", "01")
+        .act("status");
+    ran.fails("more than one outlet");
+}
+
+#[test]
+fn a_plug_that_an_unreadable_name_may_hide_is_not_missing() {
+    let mut spec = Spec::plug("strip").outlets(2);
+    spec.outlets[1].alias = String::new();
+    let strip = kasa(spec);
+    let ran = call("fence_kasa")
+        .at(strip.address)
+        .with("missing_as_off", "1")
+        .with("plug", "node")
+        .act("status");
+    ran.fails("outlet 2 has no name that can be read");
 }
 
 #[test]

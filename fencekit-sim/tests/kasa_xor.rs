@@ -50,7 +50,7 @@ async fn an_off_takes_three_questions() {
 
 #[tokio::test]
 async fn one_outlet_of_a_strip_is_switched_and_its_neighbours_are_not() {
-    for plug in ["3", "Outlet 3", "02"] {
+    for plug in ["3", "Outlet 3"] {
         let sim = strip().await;
         let device = backend(&sim, &[("plug", plug)]);
         device.off_confirmed(&quick(), patient(), &()).await.unwrap();

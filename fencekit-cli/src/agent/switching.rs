@@ -263,7 +263,12 @@ impl Devices {
             return false;
         }
         // The same error stands for a plug that means two outlets: the list tells them apart.
-        let same = |text: &str| text.trim().eq_ignore_ascii_case(plug.trim());
+        // So does it a number with zeros before it, which Kasa takes for the end of an id and most take for a number.
+        let number = plug.trim().trim_start_matches('0');
+        let same = |text: &str| {
+            let text = text.trim();
+            text.eq_ignore_ascii_case(plug.trim()) || (!number.is_empty() && text == number)
+        };
         device.outlets(&self.policy, deadline).await.is_ok_and(|outlets| {
             !outlets.is_empty() && !outlets.iter().any(|one| same(&one.plug) || same(&one.alias))
         })

@@ -108,17 +108,12 @@ impl Report {
                     format!("write one of: {}", self.listed(self.numbered())),
                 ));
             }
-            several => {
-                return Err(Error::config(
-                    "plug",
-                    format!(
-                        "\"{wanted}\" means more than one outlet: {}",
-                        self.listed(several.iter().copied())
-                    ),
-                    "write the child id, or give the outlets different names",
-                ));
-            }
+            several => return Err(self.ambiguous(wanted, several.iter().copied())),
         };
+        if self.is_another_number(wanted, number, outlet) {
+            let either = |at: usize| at == number || wanted.parse() == Ok(at);
+            return Err(self.ambiguous(wanted, self.numbered().filter(|(at, _)| either(*at))));
+        }
         if let Some(why) = self.miscounted.as_ref().filter(|_| wanted == number.to_string()) {
             return Err(Error::protocol(format!("outlet {number} cannot be told: {why}")));
         }
@@ -142,6 +137,26 @@ impl Report {
             child: Some(id),
             observation: outlet.observation.clone(),
         })
+    }
+
+    /// Whether what was found by the end of its id or by its name would be another outlet to who reads it as a number:
+    /// the id of outlet 2 ends in 01. Where outlets are missing from the list, any such number may be one of theirs.
+    fn is_another_number(&self, wanted: &str, number: usize, outlet: &Socket) -> bool {
+        let digits = wanted.chars().all(|c| c.is_ascii_digit());
+        let Some(read) = wanted.parse::<usize>().ok().filter(|_| digits) else {
+            return false;
+        };
+        let by_tail = wanted.len() == 2 && outlet.alias.as_deref() != Some(wanted);
+        let is_counted = read <= self.outlets.len() || (self.miscounted.is_some() && by_tail);
+        read > 0 && read != number && is_counted
+    }
+
+    fn ambiguous<'a>(&self, wanted: &str, meant: impl Iterator<Item = (usize, &'a Socket)>) -> Error {
+        Error::config(
+            "plug",
+            format!("\"{wanted}\" means more than one outlet: {}", self.listed(meant)),
+            "write the number without zeros, the whole child id, or a name that no other outlet has",
+        )
     }
 
     /// Why an outlet that is not found may be there all the same. To be missing means off where the user wants it so.
@@ -174,7 +189,10 @@ impl Report {
 
 /// Whether this can be nothing but an outlet's number. A longer one may be a node's name.
 fn is_number(wanted: &str) -> bool {
-    wanted.len() <= 2 && wanted.parse::<u8>().is_ok_and(|number| number.to_string() == wanted)
+    wanted.len() <= 2
+        && wanted
+            .parse::<u8>()
+            .is_ok_and(|number| number.to_string() == wanted)
 }
 
 /// Whether `wanted` is this outlet's number, its alias, its child id or the last two characters of that.
@@ -239,9 +257,14 @@ mod tests {
     #[test]
     fn an_outlet_is_found_by_number_alias_and_either_id() {
         let strip = strip(&["a", "b", "c"]);
-        for text in ["2", "b", "01", "8006ABCD01", "8006abcd01"] {
+        for text in ["2", "b", "8006ABCD01", "8006abcd01"] {
             assert_eq!(child(&strip, &named(text)), "8006ABCD01", "{text}");
         }
+        assert_eq!(
+            child(&strip, &named("00")),
+            "8006ABCD00",
+            "no outlet has the number 0"
+        );
         assert_eq!(child(&strip, &Plug::NodeName("b".into())), "8006ABCD01");
         assert_eq!(strip.choose(&named("b")).unwrap().observation, Observation::Off);
     }
@@ -270,8 +293,28 @@ mod tests {
         );
         // The number of one outlet is the alias of another, or the short id of one its number.
         assert!(strip(&["a", "1"]).choose(&named("1")).is_err());
-        assert!(strip(&["00", "01"]).choose(&named("01")).is_ok());
+        assert!(strip(&["00", "01"]).choose(&named("01")).is_err());
         assert!(strip(&["01", "b"]).choose(&named("01")).is_err());
+    }
+
+    #[test]
+    fn a_number_with_a_zero_before_it_is_no_end_of_another_outlets_id() {
+        let error = strip(&["a", "b", "c"]).choose(&named("01")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "plug: \"01\" means more than one outlet: 1 (a, 8006ABCD00), 2 (b, 8006ABCD01); write the number without \
+             zeros, the whole child id, or a name that no other outlet has"
+        );
+        // The outlet 2 may be one that is missing from the list.
+        let mut strip = strip(&["a", "b", "c"]);
+        strip.outlets.drain(..2);
+        strip.miscounted = Some("3 outlets are announced, 1 is listed".into());
+        let error = strip.choose(&named("02")).unwrap_err().to_string();
+        assert!(error.contains("more than one outlet"), "{error}");
+        // An end that is no number, or that of no outlet, is what it always was.
+        let many = super::tests::strip(&["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"]);
+        assert_eq!(child(&many, &named("0b")), "8006ABCD0B");
+        assert!(many.choose(&named("0A")).is_ok() && many.choose(&named("09")).is_err());
     }
 
     #[test]
@@ -279,7 +322,7 @@ mod tests {
         let mut strip = strip(&["a", "b"]);
         strip.miscounted = Some("3 outlets are announced, 2 are listed".into());
         assert!(matches!(strip.choose(&named("1")), Err(Error::Protocol { .. })));
-        assert!(strip.choose(&named("b")).is_ok() && strip.choose(&named("01")).is_ok());
+        assert!(strip.choose(&named("b")).is_ok() && strip.choose(&named("8006ABCD01")).is_ok());
         // Nor for what is missing.
         for absent in ["3", "c", "02", "8006ABCD02"] {
             let error = strip.choose(&named(absent)).unwrap_err();
