@@ -202,7 +202,7 @@ pub(crate) fn is_odd_address(host: &str) -> bool {
 
 /// Each address in turn, with an even share of the time that is left: one that swallows everything, as an IPv6 address
 /// without a route often does, must leave time for the next.
-async fn connect_to_any(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream> {
+pub(super) async fn connect_to_any(addresses: &[SocketAddr], deadline: Deadline) -> Result<TcpStream> {
     let mut last = Error::unreachable("no address was tried");
     for (tried, address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);

@@ -3,12 +3,14 @@
 //! Never through a proxy (the environment of a cluster daemon must not decide where a fence goes), never after a
 //! redirect (another device would answer), never more than a capped body, and nothing is repeated behind our back.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
+use crate::transport::endpoint::connect_to_any;
 use crate::transport::{Endpoint, Steps};
 
 /// Largest body that any device's reply may have, in bytes. Real ones stay below 16 KiB.
@@ -232,18 +234,38 @@ pub(crate) struct HttpOptions {
 }
 
 impl HttpClient {
-    /// A client whose every request goes to `endpoint`. Resolves the name now, so that all requests of a session
-    /// reach the same device.
+    /// A client whose every request goes to `endpoint`. Resolves the name now, and settles on one address where there
+    /// are several, so that all requests of a session reach the same device.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] or [`Error::Timeout`] from the look-up.
+    /// [`Error::Unreachable`] or [`Error::Timeout`] from the look-up, or from the choice among several addresses.
     pub(crate) async fn new(
         endpoint: &Endpoint,
         options: HttpOptions,
         steps: Steps,
         deadline: Deadline,
     ) -> Result<Self> {
-        let addresses = endpoint.resolve(deadline.capped(steps.connect)).await?;
+        let deadline = deadline.capped(steps.connect);
+        let addresses = endpoint.resolve(deadline).await?;
+        Self::with_one_of(&addresses, endpoint, options, steps, deadline).await
+    }
+
+    /// As [`new`](Self::new), with the addresses that the name has. Given several, `reqwest` would choose anew for each
+    /// connection, and ask one device who it is and switch off another.
+    async fn with_one_of(
+        addresses: &[SocketAddr],
+        endpoint: &Endpoint,
+        options: HttpOptions,
+        steps: Steps,
+        deadline: Deadline,
+    ) -> Result<Self> {
+        let address = match addresses {
+            [only] => *only,
+            several => connect_to_any(several, deadline)
+                .await?
+                .peer_addr()
+                .map_err(|cause| Error::io("connecting", cause))?,
+        };
         let mut builder = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -254,7 +276,7 @@ impl HttpClient {
             .pool_max_idle_per_host(usize::from(options.keep_alive))
             .pool_idle_timeout(Duration::from_secs(30))
             .tcp_nodelay(true)
-            .resolve_to_addrs(&endpoint.host, &addresses);
+            .resolve(&endpoint.host, address);
         if options.title_case {
             builder = builder.http1_title_case_headers();
         }

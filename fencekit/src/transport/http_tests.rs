@@ -47,7 +47,14 @@ impl Raw {
         F: Fn(TcpStream, Arc<Mutex<Vec<String>>>) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listening(TcpListener::bind("127.0.0.1:0").await.unwrap(), serve)
+    }
+
+    fn listening<F, Fut>(listener: TcpListener, serve: F) -> Self
+    where
+        F: Fn(TcpStream, Arc<Mutex<Vec<String>>>) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::new(AtomicUsize::new(0));
@@ -63,6 +70,14 @@ impl Raw {
             requests,
             connections,
             task,
+        }
+    }
+
+    /// Stops listening, once that has come to pass.
+    async fn close(&self) {
+        self.task.abort();
+        while !self.task.is_finished() {
+            tokio::task::yield_now().await;
         }
     }
 
@@ -82,19 +97,34 @@ impl Raw {
     }
 }
 
+const OPTIONS: HttpOptions = HttpOptions {
+    scheme: Scheme::Http,
+    keep_alive: false,
+    title_case: true,
+};
+
+const STEPS: Steps = Steps {
+    connect: Duration::from_secs(2),
+    exchange: Duration::from_secs(8),
+};
+
 async fn client(address: SocketAddr, keep_alive: bool) -> HttpClient {
     let settings = crate::Settings::new(Method::Http);
     let endpoint = Endpoint::new(&settings, "127.0.0.1", address.port()).unwrap();
     let options = HttpOptions {
-        scheme: Scheme::Http,
         keep_alive,
-        title_case: true,
+        ..OPTIONS
     };
-    let steps = Steps {
-        connect: Duration::from_secs(2),
-        exchange: Duration::from_secs(8),
-    };
-    HttpClient::new(&endpoint, options, steps, long()).await.unwrap()
+    HttpClient::new(&endpoint, options, STEPS, long()).await.unwrap()
+}
+
+/// A client for a name with these addresses, which have one port.
+async fn client_of_name(addresses: &[SocketAddr]) -> HttpClient {
+    let settings = crate::Settings::new(Method::Http);
+    let endpoint = Endpoint::new(&settings, "Plug.Test", addresses[0].port()).unwrap();
+    HttpClient::with_one_of(addresses, &endpoint, OPTIONS, STEPS, long())
+        .await
+        .unwrap()
 }
 
 fn long() -> Deadline {
@@ -416,6 +446,53 @@ async fn refused_connections_read_well() {
         .await
         .unwrap_err();
     assert_eq!(error.to_string(), "unreachable: connecting: connection refused");
+}
+
+/// Two devices at one port of two addresses. Each answers with its own number.
+async fn two_devices() -> (Raw, Raw) {
+    let serving = |listener, reply: &'static [u8]| {
+        Raw::listening(listener, move |mut stream, requests| async move {
+            while let Some(request) = read_request(&mut stream).await {
+                requests.lock().unwrap().push(request);
+                let _ = stream.write_all(reply).await;
+            }
+        })
+    };
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = first.local_addr().unwrap().port();
+        // Somebody else may have the port there.
+        if let Ok(second) = TcpListener::bind(("127.0.0.2", port)).await {
+            return (
+                serving(first, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"),
+                serving(second, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"),
+            );
+        }
+    }
+}
+
+/// One device says who it is; the command after that must not go to the other one, which has the same name.
+#[tokio::test]
+async fn a_session_stays_with_one_address_of_a_name() {
+    let (first, second) = two_devices().await;
+    let client = client_of_name(&[first.address, second.address]).await;
+    let reply = client.exchange(Request::get("/who"), long()).await.unwrap();
+    assert_eq!(reply.text(), "1");
+    first.close().await;
+    let gone = client.exchange(Request::post("/off", ""), long()).await;
+    assert!(matches!(gone, Err(Error::Unreachable { .. })), "{gone:?}");
+    assert_eq!(second.connections.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_listens_is_passed_over() {
+    let (first, second) = two_devices().await;
+    first.close().await;
+    let client = client_of_name(&[first.address, second.address]).await;
+    for _ in 0..2 {
+        let reply = client.exchange(Request::get("/who"), long()).await.unwrap();
+        assert_eq!(reply.text(), "2");
+    }
 }
 
 /// Nothing of a request's target, where a password may stand, gets into an error.
