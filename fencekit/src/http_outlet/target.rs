@@ -50,8 +50,8 @@ impl Target {
     /// From a URL option: a whole URL, or a path at `ip`; `None` when the option is left out.
     ///
     /// # Errors
-    /// [`Error::Config`] for what is neither, for credentials within, for a path without `ip`, and for `http://`
-    /// where TLS was asked for.
+    /// [`Error::Config`] for what is neither, for credentials or a fragment within, for a path without `ip`, and for
+    /// `http://` where TLS was asked for.
     pub(super) fn from_settings(
         settings: &Settings,
         option: &str,
@@ -78,7 +78,7 @@ impl Target {
         let url = url::Url::parse("http://localhost")
             .and_then(|url| url.join(path))
             .map_err(|cause| not_a_url(option).caused_by(cause))?;
-        Ok(Self::new(origin.clone(), &url))
+        Self::new(option, origin.clone(), &url)
     }
 
     fn of_url(settings: &Settings, option: &str, text: &str) -> Result<Self> {
@@ -121,18 +121,26 @@ impl Target {
             Error::Config { option: of, .. } if of == "ip" => not_a_url(option),
             other => other,
         })?;
-        Ok(Self::new(Origin { endpoint, scheme }, &url))
+        Self::new(option, Origin { endpoint, scheme }, &url)
     }
 
-    fn new(origin: Origin, url: &url::Url) -> Self {
+    fn new(option: &str, origin: Origin, url: &url::Url) -> Result<Self> {
+        // It is never sent: of "/outlet/#2", the device would see "/outlet/", and may switch another outlet.
+        if url.fragment().is_some() {
+            return Err(Error::config(
+                option,
+                "has a #, and what follows one is not sent",
+                "write %23 for a #",
+            ));
+        }
         let path_and_query = match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         };
-        Self {
+        Ok(Self {
             origin,
             path_and_query: Secret::from(path_and_query),
-        }
+        })
     }
 }
 
@@ -168,7 +176,7 @@ mod tests {
 
     #[test]
     fn whole_urls_and_paths_are_understood() {
-        let whole = target(&[("status_url", "http://plug-b:8080/relay?turn=off#x")]).unwrap();
+        let whole = target(&[("status_url", "http://plug-b:8080/relay?turn=off")]).unwrap();
         assert_eq!(
             (whole.origin.endpoint.host.as_str(), whole.origin.endpoint.port),
             ("plug-b", 8080)
@@ -213,6 +221,30 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    fn is_told_of_the_fragment(options: &[(&str, &str)]) {
+        let error = target(options).unwrap_err().to_string();
+        assert!(
+            error.starts_with("status_url: ") && error.ends_with("write %23 for a #"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_path_with_a_fragment_is_refused() {
+        is_told_of_the_fragment(&[("ip", "::1"), ("status_url", "/outlet/#2")]);
+        is_told_of_the_fragment(&[("ip", "::1"), ("status_url", "/outlet#")]);
+        let encoded = target(&[("ip", "::1"), ("status_url", "/outlet/%232")]).unwrap();
+        assert_eq!(encoded.path_and_query(), "/outlet/%232");
+    }
+
+    #[test]
+    fn a_whole_url_with_a_fragment_is_refused() {
+        is_told_of_the_fragment(&[("status_url", "http://plug-b/outlet/#2")]);
+        is_told_of_the_fragment(&[("status_url", "http://plug-b/?outlet=#2")]);
+        let encoded = target(&[("status_url", "http://plug-b/?outlet=%232")]).unwrap();
+        assert_eq!(encoded.path_and_query(), "/?outlet=%232");
     }
 
     #[test]
