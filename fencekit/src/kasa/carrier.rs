@@ -75,6 +75,9 @@ fn was_refused(error: &Error) -> bool {
 }
 
 #[cfg(test)]
+pub(super) use tests::hangs_up;
+
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -89,7 +92,7 @@ mod tests {
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
     /// A device that answers one request, and hangs up on each one after it, once it has it.
-    async fn hangs_up() -> (u16, Arc<AtomicU32>) {
+    pub(in crate::kasa) async fn hangs_up() -> (u16, Arc<AtomicU32>) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(AtomicU32::new(0));

@@ -182,6 +182,17 @@ pub(in crate::kasa) fn fuzz(bytes: &[u8]) {
 }
 
 #[cfg(test)]
+impl Session {
+    /// One with a key that was not agreed on with anybody.
+    pub(super) fn known() -> Self {
+        Self {
+            key: Zeroizing::new([7; 16]),
+            iv: [7; 16],
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use rsa::PublicKey;

@@ -89,21 +89,32 @@ impl AesLink {
         let Some((account, version)) = &self.login else {
             return Ok(None);
         };
-        let request = login(account, *version);
-        let reply = self.pass_through(&request, deadline).await?;
+        let post = self.sealed(&login(account, *version));
+        // The device counts these, so one whose reply got lost is not repeated.
+        let reply = self.carrier.post_once(post, deadline).await?;
+        let reply = self.opened(&reply)?;
         let reply = reply.ok_or_else(|| Error::protocol("the plug ended the session during the login"))?;
         read_login(&reply).map(Some)
     }
 
     /// `None` when the session is over.
     async fn pass_through(&mut self, request: &Value, deadline: Deadline) -> Result<Option<Value>> {
+        let post = self.sealed(request);
+        let reply = self.carrier.post(post, deadline).await?;
+        self.opened(&reply)
+    }
+
+    fn sealed(&self, request: &Value) -> Request {
         let target = match &self.token {
             Some(token) => format!("/app?token={token}"),
             None => "/app".to_owned(),
         };
         let envelope = self.session.seal(&request.to_string());
-        let post = post(&target, &envelope, self.cookie.as_deref());
-        let reply = self.carrier.post(post, deadline).await?;
+        post(&target, &envelope, self.cookie.as_deref())
+    }
+
+    /// `None` when the session is over.
+    fn opened(&self, reply: &Reply) -> Result<Option<Value>> {
         match reply.status {
             200 => self.session.open(&reply.body),
             403 => Ok(None),
@@ -173,5 +184,54 @@ fn post(target: &str, body: &Value, cookie: Option<&str>) -> Request {
     match cookie {
         Some(cookie) => request.header("Cookie", format!("TP_SESSIONID={cookie}")),
         None => request,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::kasa::carrier::hangs_up;
+    use crate::method::Method;
+    use crate::options::Settings;
+    use crate::transport::http::Scheme;
+    use crate::transport::{Endpoint, Steps};
+
+    /// A link after the handshake, to a device that hangs up on each further request.
+    async fn link(port: u16, deadline: Deadline) -> AesLink {
+        let settings = Settings::new(Method::Kasa);
+        let endpoint = Endpoint::new(&settings, "127.0.0.1", port).unwrap();
+        let steps = Steps::from_settings(&settings);
+        let mut carrier = Carrier::new(&endpoint, Scheme::Http, steps, deadline)
+            .await
+            .unwrap();
+        let handshake = post("/app", &Value::Null, None);
+        carrier.post(handshake, deadline).await.unwrap();
+        AesLink {
+            carrier,
+            keys: LazyKeyPair::default(),
+            session: Session::known(),
+            cookie: None,
+            login: None,
+            token: None,
+            makers_account: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_login_without_a_reply_is_not_repeated_but_a_request_is() {
+        let deadline = Deadline::after(Duration::from_secs(10));
+        let (port, requests) = hangs_up().await;
+        let mut logging_in = link(port, deadline).await;
+        let error = logging_in.log_in(None, LoginVersion::One, deadline).await;
+        assert!(error.unwrap_err().is_transient());
+        assert_eq!(requests.load(Ordering::Relaxed), 2);
+
+        let (port, requests) = hangs_up().await;
+        let mut asking = link(port, deadline).await;
+        assert!(asking.ask(&Value::Null, deadline).await.is_err());
+        assert_eq!(requests.load(Ordering::Relaxed), 3);
     }
 }
