@@ -13,6 +13,8 @@ use fencekit::{
 use fencekit_sim::esphome::Scheme;
 use fencekit_sim::http_outlet::{Firmware, Routes, serve_with};
 use fencekit_sim::{Device, Faults, Running, Spec};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
@@ -280,6 +282,89 @@ async fn a_conflict_counts_only_with_the_state_it_claims() {
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+}
+
+/// A server that answers each request with these bytes: for a path that ends so the first, else the second.
+async fn raw(path: &'static str, there: &'static str, elsewhere: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            let mut buffer = [0; 1024];
+            while !head.ends_with(b"\r\n\r\n") {
+                match stream.read(&mut buffer).await {
+                    Ok(read) if read > 0 => head.extend_from_slice(&buffer[..read]),
+                    _ => break,
+                }
+            }
+            let target = String::from_utf8_lossy(&head);
+            let target = target.split(' ').nth(1).unwrap_or_default();
+            let reply = if target.ends_with(path) { there } else { elsewhere };
+            let _ = stream.write_all(reply.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    address
+}
+
+/// A device at `address` whose status is the word OFF or ON.
+fn at(address: SocketAddr) -> Box<dyn FenceDevice> {
+    let mut settings = Settings::new(Method::Http);
+    let port = address.port().to_string();
+    for (name, value) in [
+        ("ip", "127.0.0.1"),
+        ("ipport", port.as_str()),
+        ("power_off_url", "/off"),
+        ("status_url", "/state"),
+        ("status_on_regex", "ON"),
+        ("status_off_regex", "OFF"),
+    ] {
+        settings.set(name, value).unwrap();
+    }
+    Method::Http.device(&settings).unwrap()
+}
+
+#[tokio::test]
+async fn a_status_that_was_cut_changed_or_kept_in_a_cache_is_no_off() {
+    for (reply, says) in [
+        (
+            "HTTP/1.1 206 Partial Content\r\nContent-Length: 3\r\n\r\nOFF",
+            "HTTP 206",
+        ),
+        ("HTTP/1.1 203 Changed\r\nContent-Length: 3\r\n\r\nOFF", "HTTP 203"),
+        (
+            "HTTP/1.1 200 OK\r\nAge: 30\r\nContent-Length: 3\r\n\r\nOFF",
+            "Age",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nAge: 0\r\nAge: soon\r\nContent-Length: 3\r\n\r\nOFF",
+            "Age",
+        ),
+    ] {
+        let device = at(raw("/state", reply, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await);
+        for error in [
+            status(&*device).await.unwrap_err(),
+            off(&*device).await.unwrap_err(),
+        ] {
+            assert!(error.to_string().contains(says), "{reply}: {error}");
+        }
+    }
+    let fresh = "HTTP/1.1 200 OK\r\nAge: 0\r\nContent-Length: 3\r\n\r\nOFF";
+    let device = at(raw("/state", fresh, "").await);
+    assert_eq!(status(&*device).await.unwrap(), Observation::Off);
+}
+
+/// The reply to a command says only that it was taken; what counts is the look after it.
+#[tokio::test]
+async fn a_command_may_be_answered_by_a_part() {
+    let device = at(raw(
+        "/off",
+        "HTTP/1.1 206 Partial Content\r\nAge: 30\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOFF",
+    )
+    .await);
+    off(&*device).await.unwrap();
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 //!
 //! The state is what the user's regular expressions see in the reply to `status_url`, and nothing else: there is no
 //! guess at what a page of an unknown device means, and the absence of one state is not the other. A reply counts
-//! only with a status of 200 to 299; redirects are never followed.
+//! only with a status of 200 to 299; redirects are never followed. One that a proxy changed (203), a part (206) or one
+//! with an age, out of a cache, shows no state.
 //!
 //! Such a device reports no identity, so `expect_identity` cannot be honoured and is refused.
 

@@ -83,7 +83,26 @@ impl HttpSession {
         if !(200..300).contains(&reply.status) {
             return Err(unsuccessful("status_url", &reply, Error::protocol));
         }
+        if let Some(why) = not_as_it_is_now(&reply) {
+            return Err(Error::protocol(format!(
+                "the reply to status_url {why}, so it does not show the outlet as it is now; ask the device itself, with \
+                 no proxy or cache between"
+            )));
+        }
         Ok(self.patterns.observe(&reply.text()))
+    }
+}
+
+/// Why a successful reply may not be what the device says now: it was changed or cut, or waited in a cache. `None` when
+/// nothing tells so.
+fn not_as_it_is_now(reply: &Reply) -> Option<&'static str> {
+    // Whatever is not zero, as "30", is no age of now, nor is what cannot be read.
+    let old = |age: &str| age.trim().bytes().any(|digit| digit != b'0');
+    match reply.status {
+        203 => Some("was changed on its way (HTTP 203)"),
+        206 => Some("is only a part of it (HTTP 206)"),
+        _ if reply.header("age").any(old) => Some("comes from a cache (its header Age is not 0)"),
+        _ => None,
     }
 }
 

@@ -298,6 +298,17 @@ impl HttpClient {
         let mut builder = self
             .client
             .request(verb, format!("{}{}", self.base, request.target));
+        // A reply out of a cache on the way would show a state of some time ago. The second one is for old caches.
+        let fresh = [("Cache-Control", "no-cache"), ("Pragma", "no-cache")];
+        for (name, value) in fresh {
+            if !request
+                .headers
+                .iter()
+                .any(|(own, _)| own.eq_ignore_ascii_case(name))
+            {
+                builder = builder.header(name, value);
+            }
+        }
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }

@@ -234,6 +234,33 @@ async fn an_empty_body_carries_its_length() {
 }
 
 #[tokio::test]
+async fn caches_are_told_to_ask_the_device_itself() {
+    let raw = Raw::saying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let client = raw.client(false).await;
+    let own = Request::get("/s").header("cache-control", "no-store");
+    for request in [Request::get("/s"), Request::post("/off", ""), own] {
+        let _ = client.exchange(request, long()).await.unwrap();
+    }
+    let lines = |request: &String| {
+        let names = ["cache-control", "pragma"];
+        let lines = request.lines().map(str::to_ascii_lowercase);
+        lines
+            .filter(|line| names.iter().any(|name| line.starts_with(name)))
+            .collect::<Vec<_>>()
+    };
+    let usual = vec![
+        "cache-control: no-cache".to_owned(),
+        "pragma: no-cache".to_owned(),
+    ];
+    let requests = raw.requests();
+    assert_eq!(lines(&requests[0]), usual);
+    assert_eq!(lines(&requests[1]), usual);
+    let mut replaced = lines(&requests[2]);
+    replaced.sort();
+    assert_eq!(replaced, ["cache-control: no-store", "pragma: no-cache"]);
+}
+
+#[tokio::test]
 async fn a_redirect_is_handed_back_and_not_followed() {
     let elsewhere = Raw::saying("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOFF").await;
     for status in [301, 302, 303, 307, 308] {
