@@ -46,8 +46,9 @@ impl Patience {
     /// Begins a step in which the BMC may be silent for `limit`, or until `deadline` when that comes first.
     pub(super) fn begin(&mut self, first_wait: Duration, limit: Duration, deadline: Instant, now: Instant) {
         self.since = now;
-        self.limit = limit;
-        self.give_up = deadline.min(now + limit);
+        // An option may be longer than the clock can count.
+        self.limit = limit.min(deadline.saturating_duration_since(now));
+        self.give_up = deadline.min(now + self.limit);
         self.busy_until = deadline.min(now + BUSY_LIMIT);
         self.first_wait = first_wait;
         self.pause = BUSY_PAUSE;
@@ -106,5 +107,26 @@ impl Patience {
 
     pub(super) fn is_over(&self, now: Instant) -> bool {
         now >= self.give_up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absurd_limit_ends_with_the_deadline() {
+        let now = Instant::now();
+        let deadline = now + Duration::from_secs(600);
+        let mut patience = Patience::new(now);
+        patience.begin(BUSY_PAUSE, Duration::from_secs(u64::MAX), deadline, now);
+        assert_eq!(patience.give_up(), deadline);
+        // As before, a busy BMC is not waited for longer than a silent one may take.
+        let later = now + Duration::from_secs(1);
+        assert_eq!(patience.busy(later), later + BUSY_PAUSE);
+        assert!(!patience.is_over(later));
+        let late = deadline + Duration::from_secs(1);
+        patience.begin(BUSY_PAUSE, Duration::from_secs(u64::MAX), deadline, late);
+        assert!(patience.is_over(late));
     }
 }

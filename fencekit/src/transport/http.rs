@@ -361,7 +361,7 @@ impl HttpClient {
 #[async_trait]
 impl Exchange for HttpClient {
     async fn exchange(&self, request: Request, deadline: Deadline) -> Result<Reply> {
-        let whole = deadline.capped(self.steps.connect + self.steps.exchange);
+        let whole = deadline.capped(self.steps.connect.saturating_add(self.steps.exchange));
         whole
             .run("waiting for the device's reply", self.send(request))
             .await

@@ -261,6 +261,20 @@ async fn caches_are_told_to_ask_the_device_itself() {
 }
 
 #[tokio::test]
+async fn absurd_limits_of_steps_do_not_overflow() {
+    let raw = Raw::saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nON").await;
+    let mut settings = crate::Settings::new(Method::Http);
+    for option in ["login_timeout", "shell_timeout"] {
+        settings.set(option, "1.8e19").unwrap();
+    }
+    let endpoint = Endpoint::new(&settings, "127.0.0.1", raw.address.port()).unwrap();
+    let steps = Steps::from_settings(&settings);
+    let client = HttpClient::new(&endpoint, OPTIONS, steps, long()).await.unwrap();
+    let reply = client.exchange(Request::get("/x"), long()).await.unwrap();
+    assert_eq!(reply.text(), "ON");
+}
+
+#[tokio::test]
 async fn a_redirect_is_handed_back_and_not_followed() {
     let elsewhere = Raw::saying("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOFF").await;
     for status in [301, 302, 303, 307, 308] {
