@@ -284,23 +284,19 @@ async fn a_conflict_counts_only_with_the_state_it_claims() {
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
 }
 
-/// A server that answers each request with these bytes: for a path that ends so the first, else the second.
+/// A server that answers each request with bytes: with `there` at `path`, and with `elsewhere` at every other one.
 async fn raw(path: &'static str, there: &'static str, elsewhere: &'static str) -> SocketAddr {
     let listener = TcpListener::bind(LOOPBACK).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = Vec::new();
-            let mut buffer = [0; 1024];
-            while !head.ends_with(b"\r\n\r\n") {
-                match stream.read(&mut buffer).await {
-                    Ok(read) if read > 0 => head.extend_from_slice(&buffer[..read]),
-                    _ => break,
-                }
+            while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.is_ok_and(|read| read > 0)
+            {
             }
             let target = String::from_utf8_lossy(&head);
             let target = target.split(' ').nth(1).unwrap_or_default();
-            let reply = if target.ends_with(path) { there } else { elsewhere };
+            let reply = if target == path { there } else { elsewhere };
             let _ = stream.write_all(reply.as_bytes()).await;
             let _ = stream.shutdown().await;
         }

@@ -121,7 +121,7 @@ mod tests {
         let mut patience = Patience::new(now);
         patience.begin(BUSY_PAUSE, Duration::from_secs(u64::MAX), deadline, now);
         assert_eq!(patience.give_up(), deadline);
-        // As before, a busy BMC is not waited for longer than a silent one may take.
+        // A busy BMC makes it begin anew.
         let later = now + Duration::from_secs(1);
         assert_eq!(patience.busy(later), later + BUSY_PAUSE);
         assert!(!patience.is_over(later));
