@@ -138,6 +138,21 @@ fn on_needs_no_password_and_no_file() {
         .fails("password_file: /nonexistent/secret");
 }
 
+/// A list that failed would make Pacemaker go by the status, which is the same whichever node is meant.
+#[test]
+fn a_list_succeeds_names_nobody_and_asks_nobody() {
+    let stage = stage();
+    let by_options = stage.check().with("password_file", "/nonexistent/secret");
+    let by_file = call("fence_check").with("config", "/nonexistent/cluster.yml");
+    for check in [by_options, by_file, call("fence_check")] {
+        for form in FORMS {
+            check.run(form, "list").is(0, "N/A\n");
+            check.run(form, "list-status").is(0, "N/A\n");
+        }
+    }
+    assert_eq!(stage.plug.requests(), 0);
+}
+
 #[test]
 fn validate_all_runs_no_script() {
     let stage = stage();

@@ -90,6 +90,18 @@ fn parameters_carry_what_pcs_needs() {
     }
 }
 
+/// Pacemaker goes by the status of an agent without `list`, where no host list is configured: any node would do.
+#[test]
+fn every_agent_has_a_list() {
+    for agent in ALL {
+        let metadata = metadata(agent);
+        for action in ["list", "list-status"] {
+            let element = format!("<action name=\"{action}\"/>");
+            assert!(metadata.contains(&element), "{agent}: {action}");
+        }
+    }
+}
+
 /// pcs runs agents as `hacluster` too: no rights, no home, no environment, no directory to write to.
 #[test]
 fn metadata_needs_nothing() {

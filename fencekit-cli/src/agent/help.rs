@@ -5,7 +5,7 @@ use std::fmt::Write;
 use fencekit::options::{Kind, OptionSpec};
 
 use super::metadata::usage;
-use super::table::Agent;
+use super::table::{ACTIONS, Agent};
 
 const WIDTH: usize = 80;
 const INDENT: usize = 34;
@@ -19,7 +19,7 @@ pub(crate) fn text(agent: &Agent) -> String {
         agent.short
     );
     for spec in agent.options() {
-        option(&mut text, &spec, agent);
+        option(&mut text, &spec);
     }
     let _ = writeln!(
         text,
@@ -28,7 +28,7 @@ pub(crate) fn text(agent: &Agent) -> String {
     text
 }
 
-fn option(text: &mut String, spec: &OptionSpec, agent: &Agent) {
+fn option(text: &mut String, spec: &OptionSpec) {
     let left = usage(spec);
     let _ = if left.chars().count() + 4 < INDENT {
         write!(text, "   {left:width$}", width = INDENT - 3)
@@ -36,7 +36,7 @@ fn option(text: &mut String, spec: &OptionSpec, agent: &Agent) {
         write!(text, "   {left}\n{:INDENT$}", "")
     };
     let mut column = INDENT;
-    for word in help_of(spec, agent).split_whitespace() {
+    for word in help_of(spec).split_whitespace() {
         if column > INDENT && column + 1 + word.chars().count() > WIDTH {
             let _ = write!(text, "\n{:INDENT$}", "");
             column = INDENT;
@@ -51,9 +51,9 @@ fn option(text: &mut String, spec: &OptionSpec, agent: &Agent) {
     text.push('\n');
 }
 
-fn help_of(spec: &OptionSpec, agent: &Agent) -> String {
+fn help_of(spec: &OptionSpec) -> String {
     if spec.name == "action" {
-        return format!("Action: {} (default reboot)", agent.actions().join(", "));
+        return format!("Action: {} (default reboot)", ACTIONS.join(", "));
     }
     let mut help = spec.help.to_owned();
     if let Kind::Choice(words) = spec.kind {

@@ -7,7 +7,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use super::getopt::takes_value;
-use super::table::{Agent, VENDOR_URL};
+use super::table::{ACTIONS, Agent, VENDOR_URL};
 
 /// The whole document.
 ///
@@ -28,7 +28,7 @@ pub(crate) fn document(agent: &Agent) -> io::Result<String> {
                     .try_for_each(|spec| all_names_of(xml, spec))
             })?;
             xml.create_element("actions")
-                .write_inner_content(|xml| agent.actions().iter().try_for_each(|name| action(xml, name)))?;
+                .write_inner_content(|xml| ACTIONS.iter().try_for_each(|name| action(xml, name)))?;
             Ok(())
         })?;
     let mut document = String::from_utf8(xml.into_inner()).map_err(io::Error::other)?;

@@ -84,6 +84,21 @@ pub(crate) const AGENTS: &[Agent] = &[
     },
 ];
 
+/// The actions of every agent, in the order of the metadata. A `list` that has nothing to name says so: Pacemaker takes
+/// an agent without the action, and without a host list, for one that can fence whatever node it answers for.
+pub(crate) const ACTIONS: &[&str] = &[
+    "on",
+    "off",
+    "reboot",
+    "status",
+    "list",
+    "list-status",
+    "monitor",
+    "metadata",
+    "manpage",
+    "validate-all",
+];
+
 /// Where the project lives, for metadata.
 pub(crate) const VENDOR_URL: &str = env!("CARGO_PKG_REPOSITORY");
 
@@ -105,34 +120,6 @@ impl Agent {
         }
         options.extend_from_slice(OF_ALL);
         without_clashes(options)
-    }
-
-    /// The actions, in the order of the metadata.
-    pub(crate) fn actions(&self) -> &'static [&'static str] {
-        match self.target {
-            Target::Device(_) => &[
-                "on",
-                "off",
-                "reboot",
-                "status",
-                "list",
-                "list-status",
-                "monitor",
-                "metadata",
-                "manpage",
-                "validate-all",
-            ],
-            Target::Node => &[
-                "on",
-                "off",
-                "reboot",
-                "status",
-                "monitor",
-                "metadata",
-                "manpage",
-                "validate-all",
-            ],
-        }
     }
 }
 
