@@ -297,6 +297,55 @@ fn wrong_options_are_called_by_their_names_here() {
     both.fails("fence_method: contradicts config");
 }
 
+/// What a template with an empty variable leaves behind must not make the verification weaker.
+#[test]
+fn a_blank_option_of_safety_is_refused_and_nothing_is_asked() {
+    let stage = stage();
+    for name in [
+        "expect_identity",
+        "target_mgmt_ip",
+        "target_storage_ip",
+        "target_client_ips",
+        "target_tcp_ports",
+        "witness_mgmt_ip",
+        "witness_storage_ip",
+        "witness_client_ips",
+        "off_max_watts",
+        "require_witness",
+    ] {
+        for value in ["", " ", ",", " , ,"] {
+            for action in ["off", "reboot", "status", "monitor", "validate-all"] {
+                let ran = stage.check().with(name, value).act(action);
+                ran.fails(&format!("Failed: {name}: "));
+            }
+        }
+    }
+    for value in ["127.0.0.1,", ",127.0.0.1", "127.0.0.1, ,127.0.0.2"] {
+        let ran = stage.check().with("target_client_ips", value).act("off");
+        ran.fails("target_client_ips: has a blank between its commas; write IP addresses");
+    }
+    assert_eq!(stage.plug.requests(), 0);
+}
+
+#[test]
+fn a_slip_in_an_option_of_safety_is_an_error_and_another_word_a_warning() {
+    let stage = stage();
+    for action in ["off", "reboot", "status"] {
+        for slip in [
+            "expect_identiy",
+            "target_storage_ips",
+            "witness_mgmt",
+            "require_witnes",
+        ] {
+            let ran = stage.check().with(slip, "x").act(action);
+            ran.fails(&format!("was probably meant by the unknown option '{slip}'"));
+        }
+    }
+    assert_eq!(stage.plug.requests(), 0);
+    let ran = stage.check().with("colour_of_the_rack", "red").act("status");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
 #[test]
 fn the_password_is_in_no_output() {
     for form in FORMS {

@@ -118,6 +118,22 @@ fn what_was_meant_as_the_action_is_not_passed_over() {
     assert_eq!(given_too.err, "WARNING: ignoring the argument 'status'\n");
 }
 
+/// A template's empty variable, or a slip, must not switch a device that was never recognised.
+#[test]
+fn an_identity_that_is_blank_or_mistyped_switches_nothing() {
+    let kasa = call("fence_kasa").with("ip", "127.0.0.1").with("ipport", "9");
+    for action in ["off", "reboot", "status"] {
+        kasa.clone()
+            .with("expect_identity", " ")
+            .act(action)
+            .fails("expect_identity: is empty");
+        kasa.clone()
+            .with("expect_identiy", "50:c7:bf:00:00:01")
+            .act(action)
+            .fails("expect_identity: was probably meant by the unknown option 'expect_identiy'");
+    }
+}
+
 #[test]
 fn mistyped_options_name_the_nearest() {
     let kasa = call("fence_kasa");

@@ -37,6 +37,7 @@ impl Check {
     /// # Errors
     /// [`Error::Config`] for options that are wrong, missing or contradict each other.
     pub(super) fn configure(given: &Given) -> Result<Option<Self>> {
+        given.refuse_blanks()?;
         if given.text("config").is_some() {
             return Self::from_file(given);
         }
@@ -48,6 +49,7 @@ impl Check {
     /// # Errors
     /// As [`configure`](Self::configure).
     pub(super) fn validate(given: &Given) -> Result<()> {
+        given.refuse_blanks()?;
         if given.text("config").is_none() {
             let mut settings = device_settings(given)?;
             super::leave_script_out(&mut settings)?;
@@ -311,8 +313,15 @@ fn numbers(given: &Given, option: &str) -> Result<Vec<u16>> {
     )
 }
 
+/// Items with commas or spaces between them. A blank between two commas is what a template left out: what it stood for
+/// would go unwatched without anybody noticing.
 fn listed<T: std::str::FromStr>(given: &Given, option: &str, mend: &str) -> Result<Vec<T>> {
-    let text = given.text(option).unwrap_or_default();
+    let Some(text) = given.text(option) else {
+        return Ok(Vec::new());
+    };
+    if text.split(',').any(|item| item.trim().is_empty()) {
+        return Err(Error::config(option, "has a blank between its commas", mend));
+    }
     text.split([',', ' '])
         .map(str::trim)
         .filter(|item| !item.is_empty())

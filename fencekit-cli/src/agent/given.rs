@@ -12,6 +12,19 @@ use super::table::Agent;
 /// Keys that belong to Pacemaker or pcs: no reason for a warning.
 const OF_THE_CLUSTER: &[&str] = &["pcmk_", "crm_", "CRM_"];
 
+/// Whether an option makes an off harder to believe. Left out by mistake, it would be missed by nobody.
+fn is_of_safety(name: &str) -> bool {
+    [
+        "expect_identity",
+        "off_max_watts",
+        "confirm_reads",
+        "require_witness",
+    ]
+    .contains(&name)
+        || name.starts_with("target_")
+        || name.starts_with("witness_")
+}
+
 /// Options by name. The values stay unchecked until [`check`](Self::check), so that metadata and help never fail.
 #[derive(Debug)]
 pub(crate) struct Given {
@@ -23,6 +36,8 @@ pub(crate) struct Given {
     notes: Vec<String>,
     /// Something that was probably meant as the action, but is not known as such.
     stray_action: Option<String>,
+    /// A name that is not known, and the option of safety that was probably meant.
+    stray_safety: Option<(String, &'static str)>,
 }
 
 #[derive(Debug)]
@@ -52,6 +67,7 @@ impl Given {
             verbosity: 0,
             notes: Vec::new(),
             stray_action: None,
+            stray_safety: None,
         }
     }
 
@@ -104,6 +120,9 @@ impl Given {
         if near == Some("action") || name == "option" {
             self.note_stray_action(&shown);
         }
+        if let Some(known) = near.filter(|known| is_of_safety(known)) {
+            self.stray_safety.get_or_insert((shown.clone(), known));
+        }
         let hint = match near {
             Some(known) => format!("; did you mean {known}?"),
             None => String::new(),
@@ -129,6 +148,46 @@ impl Given {
                 "write action=ACTION on stdin or -o ACTION as an argument; the default would be to reboot",
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether nothing looks like a mistyped option of safety: who writes `expect_identiy=` must not get an off that
+    /// was believed without it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] otherwise.
+    pub(crate) fn check_safety_is_meant(&self) -> Result<()> {
+        match &self.stray_safety {
+            None => Ok(()),
+            Some((name, meant)) => Err(Error::config(
+                *meant,
+                format!(
+                    "was probably meant by the unknown option '{name}', and without it less would be checked"
+                ),
+                format!("write {meant}=, or take '{name}' away"),
+            )),
+        }
+    }
+
+    /// Whether every option of safety that is given says something. A template whose variable is empty leaves a blank,
+    /// and the option would be missed by nobody. Numbers and choices are never blank, by [`check`](Self::check).
+    ///
+    /// # Errors
+    /// [`Error::Config`] for the first blank, or list of separators alone.
+    pub(crate) fn refuse_blanks(&self) -> Result<()> {
+        let blank = |spec: &&OptionSpec| {
+            let value = self.values.get(spec.name);
+            let says_nothing = |c: char| c == ',' || c.is_whitespace();
+            is_of_safety(spec.name)
+                && value.is_some_and(|value| value.text.expose().chars().all(says_nothing))
+        };
+        match self.specs.iter().find(blank) {
+            None => Ok(()),
+            Some(spec) => Err(Error::config(
+                spec.name,
+                "is blank, so that it would check nothing",
+                "write its value, or take the option away",
+            )),
         }
     }
 
@@ -331,6 +390,29 @@ mod tests {
         assert_eq!(given(&[("verbose", "3")]).verbosity(), 3);
         assert_eq!(given(&[("verbose_level", "2"), ("verbose", "1")]).verbosity(), 2);
         assert!(given(&[("verbose", "loud")]).check().is_err());
+    }
+
+    #[test]
+    fn a_slip_in_an_option_of_safety_is_no_mere_warning() {
+        for (agent, slip) in [
+            ("fence_kasa", "expect_identiy"),
+            ("fence_kasa", "off_max_wats"),
+            ("fence_kasa", "confirm_read"),
+            ("fence_check", "target_mgmt_ips"),
+            ("fence_check", "target_client_ip"),
+            ("fence_check", "witness_storage"),
+            ("fence_check", "require_witnes"),
+        ] {
+            let mut given = Given::new(Agent::find(agent).unwrap());
+            given.note_unknown(slip);
+            let error = given.check_safety_is_meant().unwrap_err().to_string();
+            assert!(error.contains(slip), "{error}");
+        }
+        for harmless in ["pasword", "delya", "comment", "pcmk_expect_identity", "colour"] {
+            let mut given = given(&[]);
+            given.note_unknown(harmless);
+            given.check_safety_is_meant().unwrap();
+        }
     }
 
     #[test]

@@ -148,6 +148,9 @@ fn answer(agent: &'static Agent, given: &Given, from: &Source) -> Result<Outcome
             .map_err(|cause| Error::unsupported(format!("writing the metadata: {cause}")).into());
     }
     given.check()?;
+    if matches!(action, Action::Off | Action::Reboot | Action::Status) {
+        given.check_safety_is_meant()?;
+    }
     match agent.target {
         Target::Device(method) => act_on_device(given, method, action, from),
         Target::Node => act_on_node(given, action),
