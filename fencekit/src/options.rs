@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub use self::common::{COMMON, LOGIN_TIMEOUT, SHELL_TIMEOUT, SSL, SSL_INSECURE, SSL_SECURE, TLS};
@@ -174,6 +175,46 @@ pub fn parse_seconds(value: &str) -> Option<Duration> {
     let value = value.trim();
     parse_number(value.strip_suffix('s').unwrap_or(value))
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+/// An address at which a host can answer, for an option called `option`.
+///
+/// An IPv4 address written as an IPv6 one (`::ffff:10.20.20.1`) is refused: probes of it would leave by IPv6, where
+/// nobody answers, and it would be told from the same address in its plain form.
+///
+/// # Errors
+/// [`Error::Config`] for what is no address, or one that no host has.
+pub fn parse_host_address(option: &str, text: &str) -> Result<IpAddr> {
+    let text = text.trim();
+    let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    if text.chars().nth(60).is_some() {
+        shown.push_str("...");
+    }
+    let wrong = |problem: &str, mend: String| Error::config(option, format!("\"{shown}\" {problem}"), mend);
+    if text.contains('/') {
+        let bare = shown.split('/').next().unwrap_or_default();
+        return Err(wrong(
+            "is a network",
+            format!("write the address alone, as {bare}"),
+        ));
+    }
+    let address: IpAddr = text.parse().map_err(|_| {
+        let mend = "write an address, as 10.20.20.1 or fd00::1; names are not looked up";
+        wrong("is no IP address", mend.to_owned())
+    })?;
+    let mapped = match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(v6) => v6.to_ipv4_mapped(),
+    };
+    if let Some(v4) = mapped {
+        return Err(wrong("is an IPv4 address written as IPv6", format!("write {v4}")));
+    }
+    let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    if address.is_unspecified() || address.is_multicast() || is_broadcast {
+        let mend = "write the address at which the host answers";
+        return Err(wrong("is no address of a host", mend.to_owned()));
+    }
+    Ok(address)
 }
 
 /// The `plug` of a device, and where it came from.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use fencekit::cluster::{Cluster, Password};
 use fencekit::fleet::{self, Supply};
+use fencekit::options::parse_host_address;
 use fencekit::verify::{self, Feed, Heard, HostProber, Network, Plan, Prober, Timing};
 use fencekit::{Deadline, Error, FenceDeviceExt, Method, Result, Settings};
 
@@ -298,38 +299,35 @@ fn networks(given: &Given) -> Result<Vec<Network>> {
 }
 
 fn addresses(given: &Given, option: &str) -> Result<Vec<IpAddr>> {
-    listed(
-        given,
-        option,
-        "write IP addresses with commas between them; a name cannot be probed while DNS is down",
-    )
+    listed(given, option, |item| parse_host_address(option, item))
 }
 
 fn numbers(given: &Given, option: &str) -> Result<Vec<u16>> {
-    listed(
-        given,
-        option,
-        "write port numbers from 1 to 65535 with commas between them",
-    )
+    listed(given, option, |item| match item.parse() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(Error::config(
+            option,
+            format!("\"{}\" is not valid", item.escape_debug()),
+            "write port numbers from 1 to 65535 with commas between them",
+        )),
+    })
 }
 
 /// Items with commas or spaces between them. A blank between two commas is what a template left out: what it stood for
 /// would go unwatched without anybody noticing.
-fn listed<T: std::str::FromStr>(given: &Given, option: &str, mend: &str) -> Result<Vec<T>> {
+fn listed<T>(given: &Given, option: &str, read: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
     let Some(text) = given.text(option) else {
         return Ok(Vec::new());
     };
     if text.split(',').any(|item| item.trim().is_empty()) {
-        return Err(Error::config(option, "has a blank between its commas", mend));
+        return Err(Error::config(
+            option,
+            "has a blank between its commas",
+            "write a value there, or take the comma away",
+        ));
     }
-    text.split([',', ' '])
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
-        .map(|item| {
-            item.parse()
-                .map_err(|_| Error::config(option, format!("\"{}\" is not valid", item.escape_debug()), mend))
-        })
-        .collect()
+    let items = text.split([',', ' ']).map(str::trim);
+    items.filter(|item| !item.is_empty()).map(read).collect()
 }
 
 /// The same error about the option as it is called here.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::suggest;
 use super::yaml::{Content, Fault, Position, Value};
 use crate::error::{Error, Result};
-use crate::options::parse_boolean;
+use crate::options::{parse_boolean, parse_host_address};
 
 /// A text's name, for its errors and warnings.
 #[derive(Clone, Debug)]
@@ -235,27 +235,8 @@ impl Reader {
 
     /// An address at which a host can answer.
     pub(super) fn address(&self, value: &Value, at: Position, path: &str) -> Result<IpAddr> {
-        let text = self.scalar(value, at, path)?.trim();
-        let wrong = |problem: String, mend: &str| self.wrong(at, path, problem, mend);
-        let shown = shortened(text);
-        if let Some((bare, _)) = text.split_once('/') {
-            let mend = format!("write the address alone, as {}", shortened(bare));
-            return Err(wrong(format!("\"{shown}\" is a network"), &mend));
-        }
-        let address: IpAddr = text.parse().map_err(|_| {
-            wrong(
-                format!("\"{shown}\" is no IP address"),
-                "write an address, as 10.20.20.1 or fd00::1; names are not looked up",
-            )
-        })?;
-        let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
-        if address.is_unspecified() || address.is_multicast() || is_broadcast {
-            return Err(wrong(
-                format!("\"{shown}\" is no address of a host"),
-                "write the address at which the host answers",
-            ));
-        }
-        Ok(address)
+        let text = self.scalar(value, at, path)?;
+        parse_host_address(&self.place(at, path), text)
     }
 
     /// A key that nobody knows.
