@@ -289,7 +289,12 @@ fn networks(given: &Given) -> Result<Vec<Network>> {
             };
             networks.push(Network {
                 tcp_ports: ports.clone(),
-                witnesses: witnesses.clone(),
+                // A network of the other family carries no answers of theirs.
+                witnesses: witnesses
+                    .iter()
+                    .filter(|witness| witness.is_ipv4() == address.is_ipv4())
+                    .copied()
+                    .collect(),
                 shared_witnesses: several,
                 ..Network::new(name, address)
             });
@@ -437,5 +442,26 @@ verify: {wait: 10, witnesses: {management: [10.1.0.254], client: [10.3.0.254]}}
         assert_eq!(names, ["management", "client-1", "client-2"]);
         let shared: Vec<_> = networks.iter().map(|network| network.shared_witnesses).collect();
         assert_eq!(shared, [false, true, true]);
+    }
+
+    #[test]
+    fn a_witness_is_asked_for_addresses_of_its_own_family_alone() {
+        let mut given = Given::new(Agent::find("fence_check").unwrap());
+        for (name, value) in [
+            ("target_mgmt_ip", "fd20::2"),
+            ("witness_mgmt_ip", "10.20.20.254"),
+            ("target_storage_ip", "10.10.10.2,fd00::2"),
+            ("witness_storage_ip", "fd00::254,10.10.10.254"),
+        ] {
+            let spec = given.spec(name).unwrap();
+            given.put(&spec, false, value);
+        }
+        let asked: Vec<_> = networks(&given)
+            .unwrap()
+            .into_iter()
+            .map(|network| network.witnesses)
+            .collect();
+        let one = |ip: &str| vec![ip.parse::<IpAddr>().unwrap()];
+        assert_eq!(asked, [Vec::new(), one("10.10.10.254"), one("fd00::254")]);
     }
 }

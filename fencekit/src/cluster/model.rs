@@ -324,6 +324,18 @@ impl Verify {
         let own = self.witnesses.get(network);
         own.into_iter().chain(general).flatten().copied()
     }
+
+    /// Those witnesses of a network that can speak for this address: an IPv6 network carries no IPv4 witness's answers,
+    /// and the reverse.
+    pub fn witnesses_for(&self, network: &Network, address: IpAddr) -> impl Iterator<Item = IpAddr> {
+        self.witnesses_of(network)
+            .filter(move |witness| same_family(*witness, address))
+    }
+}
+
+/// Whether both are IPv4 addresses, or both IPv6.
+pub(crate) fn same_family(one: IpAddr, other: IpAddr) -> bool {
+    one.is_ipv4() == other.is_ipv4()
 }
 
 /// Where the generated cluster configuration keeps passwords.

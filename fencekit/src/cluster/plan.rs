@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::model::{Address, Cluster, Network, Node};
+use super::model::{Address, Cluster, Network, Node, same_family};
 use crate::fleet::Supply;
 use crate::verify::{self, Feed, Plan, Timing};
 
@@ -40,51 +40,68 @@ impl Cluster {
     }
 
     fn networks(&self, node: &Node, observer: Option<&Node>) -> Vec<verify::Network> {
-        let nameless = node
-            .addresses
-            .iter()
-            .filter(|one| one.network == Network::Client(None))
-            .count();
-        let mut number = 0;
-        let mut networks = Vec::new();
-        for Address { network, ip } in &node.addresses {
-            let alone = *network != Network::Client(None) || nameless == 1;
-            number += usize::from(!alone);
-            let name = if alone {
-                network.to_string()
-            } else {
-                format!("{network}-{number}")
-            };
-            networks.push(verify::Network {
+        let names = names(node);
+        let addresses = node.addresses.iter().zip(names);
+        let networks = addresses.map(|(Address { network, ip }, name)| {
+            // Nameless client addresses may each be on a network of its own: nothing pairs them with another node's.
+            let pairs = *network != Network::Client(None) || is_alone(node, network);
+            verify::Network {
                 own_address: observer
-                    .filter(|_| alone)
-                    .and_then(|node| address_on(node, network)),
+                    .filter(|_| pairs && address_on(node, network, *ip).is_some())
+                    .and_then(|observer| address_on(observer, network, *ip)),
                 tcp_ports: node.tcp_ports.clone(),
-                witnesses: self.verify.witnesses_of(network).collect(),
-                shared_witnesses: self.shares_witnesses(network, alone),
+                witnesses: self.verify.witnesses_for(network, *ip).collect(),
+                shared_witnesses: self.shares_witnesses(node, network, *ip),
                 ..verify::Network::new(name, *ip)
-            });
-        }
-        networks
+            }
+        });
+        networks.collect()
     }
 
-    /// Whether the witnesses of this network were named for all client networks together.
-    fn shares_witnesses(&self, network: &Network, alone: bool) -> bool {
+    /// Whether the witnesses of this address were named for all client networks together.
+    fn shares_witnesses(&self, node: &Node, network: &Network, ip: IpAddr) -> bool {
         match network {
-            Network::Client(Some(_)) => self.verify.witnesses.get(network).is_none_or(Vec::is_empty),
-            Network::Client(None) => !alone,
+            Network::Client(Some(_)) => {
+                let own = self.verify.witnesses.get(network).into_iter().flatten();
+                own.filter(|witness| same_family(**witness, ip)).count() == 0
+            }
+            Network::Client(None) => !is_alone(node, network),
             Network::Management | Network::Storage => false,
         }
     }
+}
+
+/// A name for each address of a node. The evidence is told apart by it, so where a network has several addresses they
+/// are numbered, past the names that the file itself gave.
+fn names(node: &Node) -> Vec<String> {
+    let given: Vec<String> = node.addresses.iter().map(|one| one.network.to_string()).collect();
+    let mut names: Vec<String> = Vec::with_capacity(given.len());
+    for (Address { network, .. }, name) in node.addresses.iter().zip(&given) {
+        if is_alone(node, network) {
+            names.push(name.clone());
+            continue;
+        }
+        let mut numbered = (1_usize..).map(|number| format!("{name}-{number}"));
+        let free = numbered.find(|name| !given.contains(name) && !names.contains(name));
+        names.extend(free);
+    }
+    names
+}
+
+fn is_alone(node: &Node, network: &Network) -> bool {
+    let here = node.addresses.iter().filter(|one| one.network == *network);
+    here.count() == 1
 }
 
 fn address(text: Option<&str>) -> Option<IpAddr> {
     text?.trim().trim_matches(['[', ']']).parse().ok()
 }
 
-fn address_on(node: &Node, network: &Network) -> Option<IpAddr> {
-    let mut there = node.addresses.iter().filter(|one| one.network == *network);
-    there.next().map(|one| one.ip).filter(|_| there.next().is_none())
+/// The one address of a node on a network that is of the same family as `like`; `None` where there are several.
+fn address_on(node: &Node, network: &Network, like: IpAddr) -> Option<IpAddr> {
+    let here = node.addresses.iter().filter(|one| one.network == *network);
+    let mut alike = here.map(|one| one.ip).filter(|ip| same_family(*ip, like));
+    alike.next().filter(|_| alike.next().is_none())
 }
 
 #[cfg(test)]
@@ -154,5 +171,83 @@ verify: {wait: 7, require_witness: true, witnesses: {management: [10.20.20.254],
         assert_eq!(own(Some("storage-a.example.org")), from_a);
         assert_eq!(own(Some("quorum")), [None; 4]);
         assert_eq!(own(Some("storage-b")), [None; 4]);
+    }
+
+    const DUAL_STACK: &str = "
+stonith_nodes:
+  storage-a:
+    method: tasmota
+    ip: 10.20.20.201
+    mgmt_ip: 10.20.20.1
+    storage_ip: [10.10.10.1, 'fd00::1']
+    client_ips: {office: [10.30.30.1, 'fd30::1'], storage-1: 10.40.40.1}
+  storage-b:
+    method: tasmota
+    ip: 10.20.20.202
+    mgmt_ip: [10.20.20.2, 10.20.20.3]
+    storage_ip: [10.10.10.2, 'fd00::2']
+verify:
+  witnesses:
+    management: ['fd20::254']
+    storage: [10.10.10.254, 'fd00::254']
+    office: [10.30.30.254]
+    client: [10.40.40.254, 'fd30::254']
+";
+
+    fn dual_stack(node: &str, host: Option<&str>) -> Plan {
+        let cluster = Cluster::from_text(DUAL_STACK, "cluster.yml").unwrap();
+        let node = cluster.node(node).unwrap();
+        cluster.plan(node, &node.supplies().unwrap(), host)
+    }
+
+    #[test]
+    fn several_addresses_on_one_network_are_told_apart_by_number() {
+        let names = |node| -> Vec<String> {
+            let networks = dual_stack(node, None).networks;
+            networks.into_iter().map(|network| network.name).collect()
+        };
+        // A client network may itself be called storage-1.
+        let of_a = [
+            "management",
+            "storage-2",
+            "storage-3",
+            "office-1",
+            "office-2",
+            "storage-1",
+        ];
+        assert_eq!(names("storage-a"), of_a);
+        let of_b = ["management-1", "management-2", "storage-1", "storage-2"];
+        assert_eq!(names("storage-b"), of_b);
+    }
+
+    #[test]
+    fn an_address_has_the_witnesses_of_its_own_family() {
+        let plan = dual_stack("storage-a", None);
+        let witnesses: Vec<_> = plan
+            .networks
+            .iter()
+            .map(|network| {
+                let all: Vec<String> = network.witnesses.iter().map(ToString::to_string).collect();
+                (all.join(" "), network.shared_witnesses)
+            })
+            .collect();
+        let expected = [
+            ("", false),
+            ("10.10.10.254", false),
+            ("fd00::254", false),
+            ("10.30.30.254 10.40.40.254", false),
+            ("fd30::254", true),
+            ("10.40.40.254", true),
+        ]
+        .map(|(all, shared)| (all.to_owned(), shared));
+        assert_eq!(witnesses, expected);
+    }
+
+    #[test]
+    fn an_observer_with_both_families_pairs_them_with_the_nodes() {
+        let plan = dual_stack("storage-b", Some("storage-a"));
+        let own: Vec<_> = plan.networks.iter().map(|network| network.own_address).collect();
+        let expected = [None, None, Some("10.10.10.1"), Some("fd00::1")];
+        assert_eq!(own, expected.map(|ip| ip.map(|ip| ip.parse().unwrap())));
     }
 }

@@ -103,36 +103,52 @@ fn witnesses(cluster: &Cluster) -> Vec<Advice> {
     if cluster.fence_verify == Some(false) {
         return Vec::new();
     }
-    let verify = &cluster.verify;
     networks(cluster)
         .into_iter()
-        .filter(|network| verify.witnesses_of(network).next().is_none())
-        .filter(|network| !devices_are_near(cluster, network))
-        .map(|network| {
-            let mend = format!(
-                "name a host that always answers there, as a switch or router: verify: {{witnesses: {{{network}: [ADDRESS]}}}}"
-            );
-            if verify.require_witness {
-                return Advice::problem(
-                    Topic::Witness,
-                    format!("require_witness is set, and {network} has no witness: no verification can succeed"),
-                    mend,
-                );
-            }
-            Advice::warning(
-                Topic::Witness,
-                format!("{network} has no witness: when that network fails, its silence still counts against a node"),
-                mend,
-            )
-        })
+        .flat_map(|network| [true, false].map(|ipv4| (network, ipv4)))
+        .filter_map(|(network, ipv4)| without_witness(cluster, network, ipv4))
         .collect()
 }
 
-/// Whether a fence device seems to be on this network: then it is a witness there. That is known for certain only
-/// on the host that verifies; networks of the usual size are told by their first bits.
-fn devices_are_near(cluster: &Cluster, network: &Network) -> bool {
+/// That nobody can be heard on this network beside the node, by IPv4 or by IPv6: one says nothing of the other.
+fn without_witness(cluster: &Cluster, network: &Network, ipv4: bool) -> Option<Advice> {
+    let verify = &cluster.verify;
+    let all = cluster.nodes.iter().flat_map(|node| &node.addresses);
+    let mut here = all.filter(|one| one.network == *network && one.ip.is_ipv4() == ipv4);
+    let address = here.next()?.ip;
+    if verify.witnesses_for(network, address).next().is_some() || devices_are_near(cluster, network, ipv4) {
+        return None;
+    }
+    let kind = match verify.witnesses_of(network).next() {
+        None => "witness".to_owned(),
+        Some(_) => format!("witness of the family of {address}"),
+    };
+    let mend = format!(
+        "name a host that always answers there, as a switch or router: verify: {{witnesses: {{{network}: [ADDRESS]}}}}"
+    );
+    Some(if verify.require_witness {
+        Advice::problem(
+            Topic::Witness,
+            format!("require_witness is set, and {network} has no {kind}: no verification can succeed"),
+            mend,
+        )
+    } else {
+        Advice::warning(
+            Topic::Witness,
+            format!(
+                "{network} has no {kind}: when that network fails, its silence still counts against a node"
+            ),
+            mend,
+        )
+    })
+}
+
+/// Whether a fence device seems to be on this network, by IPv4 or by IPv6: then it is a witness there. That is known
+/// for certain only on the host that verifies; networks of the usual size are told by their first bits.
+fn devices_are_near(cluster: &Cluster, network: &Network, ipv4: bool) -> bool {
     let on_it = |node: &Node| {
-        let here = node.addresses.iter().filter(|one| one.network == *network);
+        let own = node.addresses.iter();
+        let here = own.filter(|one| one.network == *network && one.ip.is_ipv4() == ipv4);
         let mut devices = node.entries().filter_map(|entry| {
             let text = entry.settings.text("ip")?;
             text.trim().trim_matches(['[', ']']).parse::<IpAddr>().ok()
@@ -261,6 +277,15 @@ verify: {witnesses: {storage: [10.10.10.254]}}
                 "witnesses: {storage: [10.10.10.254]}",
                 "wait: 10",
                 vec![(Warning, Witness, "storage has no witness")],
+            ),
+            (
+                "storage_ip: 10.10.10.2",
+                "storage_ip: [10.10.10.2, 'fd00::2']",
+                vec![(
+                    Warning,
+                    Witness,
+                    "storage has no witness of the family of fd00::2",
+                )],
             ),
             (
                 "witnesses: {storage: [10.10.10.254]}",
