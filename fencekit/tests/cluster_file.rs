@@ -472,6 +472,8 @@ const WRONG: &[&str] = &[
     "stonith_nodes:\n  a: {method: kasa, ip: 10.0.0.1, mgmt_ip: \"ff02::1\"}\n",
     "stonith_nodes:\n  a: {method: kasa, ip: 10.0.0.1, mgmt_ip: \"::ffff:10.20.20.1\"}\n",
     "stonith_nodes: {a: {method: kasa, ip: h}}\nverify: {witnesses: {storage: [\"::ffff:10.10.10.254\"]}}\n",
+    "stonith_nodes: {a: {method: kasa, ip: h}}\nverify: {witnesses: {storage: []}}\n",
+    "stonith_nodes:\n  a: {method: kasa, ip: 10.0.0.1, tcp_ports: }\n",
     "stonith_nodes:\n  a: {method: kasa, ip: 10.0.0.1, storage_ip: {x: 10.0.0.2}}\n",
     "stonith_nodes:\n  a: {method: kasa, ip: 10.0.0.1, client_ips: {enduser: }}\n",
     "stonith_nodes:\n  a:\n    method: kasa\n    ip: 10.0.0.1\n    mgmt_ip:\n",

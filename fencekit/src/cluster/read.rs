@@ -260,6 +260,14 @@ impl Draft {
                     for witness in reader.fields(field.value, field.value_at(), &field.path)? {
                         let network = Network::named(witness.key);
                         let addresses = each_address(reader, &witness)?;
+                        if addresses.is_empty() {
+                            return Err(reader.wrong(
+                                witness.value_at(),
+                                &witness.path,
+                                "names no witness",
+                                "write a host that always answers there, or take the key away",
+                            ));
+                        }
                         verify.witnesses.insert(network.clone(), addresses);
                         self.witnesses.push((network, witness.at, witness.path));
                     }
@@ -433,6 +441,14 @@ fn check_name(reader: &Reader, name: &str, at: Position, path: &str) -> Result<(
 }
 
 fn ports(reader: &Reader, field: &Field<'_>) -> Result<Vec<u16>> {
+    if field.is_null() {
+        return Err(reader.wrong(
+            field.at,
+            &field.path,
+            "is blank",
+            "write port numbers, as [22, 445], or take the key away",
+        ));
+    }
     let mut ports = Vec::new();
     for item in reader.list(field)? {
         let text = reader.scalar(item, item.at, &field.path)?;
