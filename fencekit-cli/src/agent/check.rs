@@ -281,6 +281,9 @@ fn networks(given: &Given) -> Result<Vec<Network>> {
         let witnesses = addresses(given, witness)?;
         let targets = addresses(given, target)?;
         let several = targets.len() > 1;
+        // A network of the other family carries no answers of theirs. Witnesses that no target can use are a mistake, and
+        // stay, so that the silence does not count.
+        let has_both = targets.iter().any(IpAddr::is_ipv4) && targets.iter().any(IpAddr::is_ipv6);
         for (number, address) in (1..).zip(targets) {
             let name = if several {
                 format!("{name}-{number}")
@@ -289,10 +292,9 @@ fn networks(given: &Given) -> Result<Vec<Network>> {
             };
             networks.push(Network {
                 tcp_ports: ports.clone(),
-                // A network of the other family carries no answers of theirs.
                 witnesses: witnesses
                     .iter()
-                    .filter(|witness| witness.is_ipv4() == address.is_ipv4())
+                    .filter(|witness| !has_both || witness.is_ipv4() == address.is_ipv4())
                     .copied()
                     .collect(),
                 shared_witnesses: several,
@@ -462,6 +464,10 @@ verify: {wait: 10, witnesses: {management: [10.1.0.254], client: [10.3.0.254]}}
             .map(|network| network.witnesses)
             .collect();
         let one = |ip: &str| vec![ip.parse::<IpAddr>().unwrap()];
-        assert_eq!(asked, [Vec::new(), one("10.10.10.254"), one("fd00::254")]);
+        // The witness of the first network is of no use to anybody: it cannot be heard, and nothing is proven.
+        assert_eq!(
+            asked,
+            [one("10.20.20.254"), one("10.10.10.254"), one("fd00::254")]
+        );
     }
 }

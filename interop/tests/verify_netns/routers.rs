@@ -56,10 +56,13 @@ fn far() -> Far {
 
 impl Far {
     /// What is configured of the far network.
-    fn configure(&self, tcp_ports: &str, witness: &str) {
+    fn configure(&self, tcp_ports: &str, witness: Option<&str>) {
+        let witnesses = witness
+            .map(|witness| format!(", witnesses: {{storage: [{witness}]}}"))
+            .unwrap_or_default();
         let text = format!(
             "stonith_nodes:\n  storage-b: {{method: tasmota, ip: 10.20.20.202, storage_ip: {NODE}, \
-             tcp_ports: [{tcp_ports}]}}\nverify: {{wait: 5, witnesses: {{storage: [{witness}]}}}}\n"
+             tcp_ports: [{tcp_ports}]}}\nverify: {{wait: 5{witnesses}}}\n"
         );
         std::fs::write(self.stage.config(), text).unwrap();
     }
@@ -90,7 +93,7 @@ fn a_router_is_believed_with_a_witness_only() {
     shell(PING_SOCKETS);
 
     // The node lives, and the router says that it is unreachable.
-    far.configure("", "");
+    far.configure("", None);
     far.router.shell(&format!("ip route add unreachable {NODE}/32"));
     let case = "alive, the router has an unreachable route, no witness";
     let report = far.expect(case, fencekit(), "inconclusive", "probe-failed");
@@ -100,7 +103,7 @@ fn a_router_is_believed_with_a_witness_only() {
     far.router.shell(&format!("ip route del unreachable {NODE}/32"));
 
     // It lives, and its firewall rejects connections with the very words of a router.
-    far.configure("22", WITNESS);
+    far.configure("22", Some(WITNESS));
     far.stage.node.shell(
         "nft 'add table inet f; add chain inet f i { type filter hook input priority 0; }; \
          add rule inet f i ip protocol icmp drop; add rule inet f i tcp dport 22 reject with icmp host-unreachable'",
@@ -132,13 +135,13 @@ fn a_router_is_believed_with_a_witness_only() {
         let told = detail(&report, probe, "storage");
         assert!(told.contains("10.20.20.1 says"), "{probe}: {report:#}");
     }
-    far.configure("", WITNESS);
+    far.configure("", Some(WITNESS));
     let case = "dead, a witness answers, no permission for raw sockets";
     far.expect(case, without_permission(), "confirmed-off", "window");
     far.witness.shell(&format!("ip addr del {WITNESS}/24 dev wf"));
     let case = "dead, the witness too";
     far.expect(case, fencekit(), "inconclusive", "probe-failed");
-    far.configure("", "");
+    far.configure("", None);
     far.router.shell("ip link set rm down");
     shell("ip neigh flush dev om");
     let case = "the router is gone";
