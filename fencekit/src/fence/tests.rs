@@ -280,30 +280,6 @@ async fn an_outlet_that_is_off_already_is_told_and_looked_at_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stranger_is_never_switched() {
-    let device = Scripted::new(Readback::NewConnection, [Step::Honest, Step::Stranger]);
-    let error = off(&device, &strict()).await.unwrap_err();
-    assert!(matches!(error, Error::WrongDevice { .. }), "{error}");
-    assert!(!device.trace().iter().any(|step| matches!(step, Trace::Tried(..))));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stranger_after_the_command_is_no_success_and_not_called_unswitched() {
-    let script = [
-        Step::Honest,
-        Step::Honest,
-        Step::Honest,
-        Step::Honest,
-        Step::Stranger,
-    ];
-    let error = off(&Scripted::new(Readback::NewConnection, script), &strict())
-        .await
-        .unwrap_err();
-    assert!(matches!(error, Error::NotConfirmed { .. }), "{error}");
-    assert!(error.to_string().contains("may have been switched"), "{error}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_lost_acceptance_is_sent_again_although_the_outlet_is_off_by_then() {
     let script = [Step::Honest, Step::Honest, Step::Fail(Kind::Unreachable)];
     let device = Scripted::new(Readback::NewConnection, script);
