@@ -31,6 +31,8 @@ use clap::{Args, Parser, Subcommand};
 use fencekit::cluster::Cluster;
 use fencekit::{Error, PowerState, Result};
 use serde_json::json;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use tokio::io::AsyncReadExt;
 
 use crate::agent::logging;
 
@@ -194,18 +196,24 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<Option<T>> {
     Ok(outcome)
 }
 
-/// Returns on SIGINT or SIGTERM.
+/// Returns on SIGINT or SIGTERM. tokio's own signals would cost each agent that starts a socket pair and eight pages.
 async fn interrupted() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
-        }
+    let Ok(mut signals) = signal_stream() else {
+        return std::future::pending().await;
     };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated => {}
+    // Every signal writes a byte.
+    if signals.read_u8().await.is_err() {
+        std::future::pending::<()>().await;
     }
+}
+
+fn signal_stream() -> std::io::Result<tokio::net::UnixStream> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::low_level::pipe::register(signal, theirs.try_clone()?)?;
+    }
+    ours.set_nonblocking(true)?;
+    tokio::net::UnixStream::from_std(ours)
 }
 
 /// Seconds as people write them on a command line.
