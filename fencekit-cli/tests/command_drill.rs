@@ -87,6 +87,20 @@ fn a_state_file_that_cannot_be_read_is_told_before_anything_is_cut() {
     assert!(!stage.was_switched());
 }
 
+#[test]
+fn a_place_where_nothing_can_be_kept_is_told_before_anything_is_cut() {
+    let stage = stage();
+    std::fs::create_dir(stage.file.directory.path().join("drills.json.lock")).unwrap();
+    let output = stage.drill(&["--yes-cut-power-of", "storage-b"]);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    let told = stderr(&output);
+    assert!(
+        told.contains("drills.json.lock: ") && told.contains("name another"),
+        "{told}"
+    );
+    assert!(!stage.was_switched());
+}
+
 /// On loopback the node never falls silent, as one on another outlet does not: the drill must say so, give the power
 /// back, and keep that in place of an older proof, for doctor to tell.
 #[test]

@@ -54,8 +54,8 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
     let cluster = common.cluster()?;
     let subject = Subject::of(&cluster, &options.node)?;
     // Before the power is cut: a proof that cannot be kept would have to be made again.
-    drills::load(&options.state).map_err(|cause| {
-        let problem = format!("{} cannot be read: {cause}", options.state.display());
+    drills::ready(&options.state).map_err(|cause| {
+        let problem = format!("{} cannot keep a drill: {cause}", options.state.display());
         Error::config("state", problem, "mend the file, or name another")
     })?;
     confirm(&subject.node.name, options.yes_cut_power_of.as_deref())?;
