@@ -4,7 +4,9 @@
 
 mod command_common;
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::process::Stdio;
 
 use command_common::{ANY, File, Sims, closed_port, code, fencekit, file, json, run, stderr, stdout};
 use fencekit_sim::{Device, Spec};
@@ -119,6 +121,73 @@ fn a_fence_of_a_node_that_still_answers_fails_and_is_on_record() {
     );
     assert_eq!(record["outcome"]["verdict"], "still-alive");
     assert!(!record["outcome"]["evidence"].as_array().unwrap().is_empty());
+}
+
+/// A node that answers on loopback, whatever becomes of its plug and of the fallback on `port`.
+fn with_fallback(sims: &mut Sims, node: &TcpListener, port: u16) -> File {
+    let (_, plug) = sims.kasa(Spec::plug("storage-b"));
+    let node = node.local_addr().unwrap().port();
+    file(&format!(
+        "stonith_nodes:\n  storage-b:\n    {{method: kasa, ip: 127.0.0.1, port: {plug}, mgmt_ip: 127.0.0.1, \
+         tcp_ports: [{node}], fallback: {{method: kasa, ip: 127.0.0.1, port: {port}}}}}\nverify: {{wait: 1}}\n"
+    ))
+}
+
+/// The record's verdict that the fallback was tried after: the plug said off, and the node answered.
+fn assert_superseded(record: &Value) {
+    let superseded = record["superseded"].as_array().unwrap();
+    assert_eq!(superseded.len(), 1, "{record:#}");
+    assert_eq!(superseded[0]["verdict"], "still-alive", "{record:#}");
+    let evidence = superseded[0]["evidence"].as_array().unwrap();
+    let saw = |probe: &str, outcome: &str| {
+        let mut seen = evidence.iter();
+        seen.any(|one| one["probe"] == probe && one["outcome"] == outcome)
+    };
+    assert!(saw("power", "off") && saw("tcp", "answered"), "{record:#}");
+}
+
+#[test]
+fn the_verdict_before_the_fallback_is_on_record_too() {
+    let mut sims = Sims::new();
+    let listener = TcpListener::bind(ANY).unwrap();
+    let (fallback, port) = sims.kasa(Spec::plug("fallback"));
+    let file = with_fallback(&mut sims, &listener, port);
+    let audit = file.directory.path().join("audit.jsonl");
+    let path = audit.to_str().unwrap();
+    let output = run(&file, &["fence", "storage-b", "--json", "--audit", path]);
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert_eq!(fallback.relay(0), Some(false));
+    let record: Value = serde_json::from_slice(&std::fs::read(&audit).unwrap()).unwrap();
+    assert_superseded(&record);
+    assert_eq!(record["outcome"]["verdict"], "still-alive");
+    assert_eq!(record["outcome"]["off"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        json(&output),
+        record["outcome"],
+        "the document is what it was before"
+    );
+}
+
+/// The fallback takes the connection and never answers.
+#[test]
+fn a_fence_that_is_interrupted_at_its_fallback_leaves_the_verdict_before_on_record() {
+    let mut sims = Sims::new();
+    let listener = TcpListener::bind(ANY).unwrap();
+    let mute = TcpListener::bind(ANY).unwrap();
+    let file = with_fallback(&mut sims, &listener, mute.local_addr().unwrap().port());
+    let audit = file.directory.path().join("audit.jsonl");
+    let mut command = fencekit(&["fence", "storage-b"]);
+    command.arg("--audit").arg(&audit).arg("--config").arg(&file.path);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let told = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut told = told.map(Result::unwrap);
+    assert!(told.any(|line| line.contains("it is cut by its fallback")));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let record: Value = serde_json::from_slice(&std::fs::read(&audit).unwrap()).unwrap();
+    assert_eq!(record["interrupted"], true, "{record}");
+    assert_superseded(&record);
 }
 
 #[test]

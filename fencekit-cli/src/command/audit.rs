@@ -39,11 +39,16 @@ impl Audit {
         Self { fields }
     }
 
+    /// Adds what is known however it ends.
+    pub(super) fn note(&mut self, more: Value) {
+        if let (Some(fields), Value::Object(more)) = (self.fields.as_object_mut(), more) {
+            fields.extend(more);
+        }
+    }
+
     /// Adds what became of it, and appends the record.
     pub(super) fn end(mut self, path: &Path, outcome: Value) {
-        if let (Some(fields), Value::Object(outcome)) = (self.fields.as_object_mut(), outcome) {
-            fields.extend(outcome);
-        }
+        self.note(outcome);
         let line = format!("{}\n", self.fields);
         let (send, receive) = mpsc::sync_channel(1);
         let to: PathBuf = path.to_owned();

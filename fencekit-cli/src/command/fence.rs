@@ -32,15 +32,25 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
     let cluster = common.cluster()?;
     let mut subject = verify::subject(&cluster, &options.node, options.wait)?;
     let node = subject.node.name.clone();
-    let audit = Audit::begin("fence", &node);
+    let mut audit = Audit::begin("fence", &node);
     power::announce(common, "fence", &subject);
     let started = Instant::now();
-    let Some(fenced) = super::block_on(fence(&mut subject, options.timeout))? else {
+    let watched = Watched::new(&subject);
+    let fenced = super::block_on(fence(&mut subject, options.timeout, &watched))?;
+    let seconds = started.elapsed().as_secs_f64();
+    audit.note(json!({"seconds": seconds, "superseded": watched.superseded()}));
+    let Some(fenced) = fenced else {
         log::error!("interrupted: what became of {node} is not known; see fencekit verify {node}");
         audit.end(&options.audit, json!({"interrupted": true}));
         return Ok(FAILED);
     };
-    let fenced = fenced?;
+    let fenced = match fenced {
+        Ok(fenced) => fenced,
+        Err(error) => {
+            audit.end(&options.audit, json!({"error": error.to_string()}));
+            return Err(error);
+        }
+    };
     verification::log_report(&fenced.report);
     if common.json {
         output::document(&json!(fenced));
@@ -48,14 +58,12 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
         power::print(&node, &fenced.off);
         verify::print(&fenced.report);
     }
-    let seconds = started.elapsed().as_secs_f64();
-    audit.end(&options.audit, json!({"seconds": seconds, "outcome": fenced}));
+    audit.end(&options.audit, json!({"outcome": fenced}));
     Ok(fenced.report.exit_code())
 }
 
-async fn fence(subject: &mut Subject<'_>, timeout: Duration) -> Result<Fenced> {
-    let watched = Watched::new(subject);
+async fn fence(subject: &mut Subject<'_>, timeout: Duration, watched: &Watched) -> Result<Fenced> {
     let prober = HostProber::new();
-    let work = subject.fence(Deadline::after(timeout), &prober, &watched);
+    let work = subject.fence(Deadline::after(timeout), &prober, watched);
     watched.progress.during(work).await
 }

@@ -4,10 +4,12 @@
 //! is `fencekit fence`.
 
 use std::io::Write;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fencekit::fence::Event;
 use fencekit::operate::{Subject, Switched, Watch};
+use fencekit::verify::Report;
 use fencekit::{Confirmation, Deadline, Level, PowerState, Result, Supply};
 use serde_json::{Value, json};
 
@@ -121,13 +123,24 @@ pub(super) async fn take_first(subject: &Subject<'_>, wanted: PowerState, deadli
 pub(super) struct Watched {
     labels: Vec<String>,
     pub(super) progress: Progress,
+    superseded: Mutex<Vec<Report>>,
 }
 
 impl Watched {
     pub(super) fn new(subject: &Subject<'_>) -> Self {
         let labels: Vec<String> = subject.supplies.iter().map(named).collect();
         let progress = Progress::new(labels.iter().map(|label| format!("{label}: connecting")));
-        Self { labels, progress }
+        Self {
+            labels,
+            progress,
+            superseded: Mutex::default(),
+        }
+    }
+
+    /// The verdicts that a fence came to before its last one.
+    pub(super) fn superseded(&self) -> Vec<Report> {
+        let superseded = self.superseded.lock();
+        superseded.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -141,6 +154,11 @@ impl Watch for Watched {
 
     fn done(&self, device: usize) {
         self.progress.done(device);
+    }
+
+    fn superseded(&self, report: &Report) {
+        let mut superseded = self.superseded.lock().unwrap_or_else(PoisonError::into_inner);
+        superseded.push(report.clone());
     }
 }
 

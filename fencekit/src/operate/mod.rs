@@ -55,6 +55,12 @@ pub trait Watch: Sync {
     fn done(&self, device: usize) {
         let _ = device;
     }
+
+    /// A fence came to this verdict, and it is not the last: the fallback is tried now, and the node watched again. For a
+    /// record, which [`Fenced::report`] alone would leave without it.
+    fn superseded(&self, report: &Report) {
+        let _ = report;
+    }
 }
 
 impl Watch for () {
@@ -165,8 +171,9 @@ impl<'c> Subject<'c> {
         let mut report = self.verify(prober).await?;
         let untried = self.has_fallback() && off.devices.iter().all(|one| one.level == Level::First);
         if untried && !deadline.expired() && could_be_mended_by_power(&report) {
+            // The later verdict takes this one's place, but what was seen stays seen.
+            watch.superseded(&report);
             log::warn!("{}; it is cut by its fallback", report.line());
-            // The later verdict takes this one's place in the record, but what was seen stays seen.
             for evidence in &report.evidence {
                 log::info!("{}: {evidence}", report.node);
             }
