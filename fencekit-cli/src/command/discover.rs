@@ -9,7 +9,7 @@ use fencekit::{Found, Result};
 use serde_json::json;
 
 use super::output::{self, Colour, Table};
-use super::{Common, DONE, FAILED};
+use super::{Common, DONE, FAILED, progress};
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Options {
@@ -32,7 +32,8 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
         range: options.range,
         wait: options.wait,
     };
-    let Some(found) = super::block_on(discover::search(&search))? else {
+    let work = progress::waiting("waiting for devices to answer", discover::search(&search));
+    let Some(found) = super::block_on(work)? else {
         log::error!("interrupted");
         return Ok(FAILED);
     };

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::audit::{self, Audit};
 use super::drills::{self, Drill, Outlet};
 use super::power;
-use super::progress::Progress;
+use super::progress;
 use super::verify as verify_command;
 use super::{Common, DONE, FAILED, output};
 use crate::agent::logging::{clean, utc};
@@ -136,7 +136,8 @@ fn confirm(node: &str, given: Option<&str>) -> Result<()> {
 
 async fn drill(subject: &Subject<'_>, options: &Options) -> Result<Drill> {
     let prober = HostProber::new();
-    let before = verify::survey(&subject.plan, &subject.supplies, &prober).await?;
+    let survey = verify::survey(&subject.plan, &subject.supplies, &prober);
+    let before = progress::waiting(format!("asking whether {} is alive", subject.node.name), survey).await?;
     must_be_alive(subject, &before)?;
     let watts_on = meters(&subject.supplies).await;
 
@@ -214,7 +215,7 @@ fn first(supplies: &[Supply]) -> impl Iterator<Item = &Supply> {
 /// What each device's meter reads, where it has one.
 async fn meters(supplies: &[Supply]) -> Vec<Option<f64>> {
     let all: Vec<&Supply> = first(supplies).collect();
-    fleet::each(&all, |_, supply| async move {
+    let read = fleet::each(&all, |_, supply| async move {
         let deadline = Deadline::after(METER);
         match supply.device.power_reading(&supply.policy, deadline).await {
             Ok(reading) => Some(reading.watts),
@@ -223,8 +224,8 @@ async fn meters(supplies: &[Supply]) -> Vec<Option<f64>> {
                 None
             }
         }
-    })
-    .await
+    });
+    progress::waiting("reading the meters", read).await
 }
 
 /// What was found of a node whose outlets are off.
@@ -246,23 +247,15 @@ async fn cut_and_watch(subject: &Subject<'_>, options: &Options, prober: &HostPr
             source: None,
         });
     }
-    let cut = Instant::now();
-    let mut last_answer = Duration::ZERO;
-    let mut quiet = 0;
-    while quiet < QUIET_ROUNDS {
-        if answers(subject, prober).await {
-            last_answer = cut.elapsed();
-            quiet = 0;
-        } else {
-            quiet += 1;
-        }
-        if last_answer > options.silent_within {
-            return Ok(Found::Alive(format!(
-                "{} still answers {} s after its outlets went off: they feed something else, or it has a battery",
-                subject.node.name,
-                last_answer.as_secs()
-            )));
-        }
+    let silence = fell_silent(subject, options.silent_within, prober);
+    let what = format!("waiting for {} to fall silent", subject.node.name);
+    let last_answer = progress::waiting(what, silence).await;
+    if last_answer > options.silent_within {
+        return Ok(Found::Alive(format!(
+            "{} still answers {} s after its outlets went off: they feed something else, or it has a battery",
+            subject.node.name,
+            last_answer.as_secs()
+        )));
     }
     let report = verify_command::watch(subject).await?;
     match report.verdict {
@@ -274,6 +267,22 @@ async fn cut_and_watch(subject: &Subject<'_>, options: &Options, prober: &HostPr
             source: None,
         }),
     }
+}
+
+/// When the last answer came, from now on; it is waited for no longer than it may come.
+async fn fell_silent(subject: &Subject<'_>, within: Duration, prober: &HostProber) -> Duration {
+    let cut = Instant::now();
+    let mut last_answer = Duration::ZERO;
+    let mut quiet = 0;
+    while quiet < QUIET_ROUNDS && last_answer <= within {
+        if answers(subject, prober).await {
+            last_answer = cut.elapsed();
+            quiet = 0;
+        } else {
+            quiet += 1;
+        }
+    }
+    last_answer
 }
 
 /// One round: whether any address answered.
@@ -305,8 +314,7 @@ async fn came_back(subject: &Subject<'_>, patience: Duration, since: Instant) ->
             tokio::time::sleep(ROUND).await;
         }
     };
-    let progress = Progress::new([waiting]);
-    let watch = progress.during(tokio::time::timeout(patience, watch));
+    let watch = progress::waiting(waiting, tokio::time::timeout(patience, watch));
     watch.await.ok().flatten()
 }
 

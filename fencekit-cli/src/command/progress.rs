@@ -80,6 +80,11 @@ impl Progress {
     }
 }
 
+/// Runs `work` and shows that it is being waited for, and what it is.
+pub(super) async fn waiting<T>(what: impl Into<String>, work: impl Future<Output = T>) -> T {
+    Progress::new([what.into()]).during(work).await
+}
+
 /// The line on the terminal; it goes away with this, however the work ends.
 struct Line {
     shown: bool,

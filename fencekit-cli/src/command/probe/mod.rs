@@ -15,6 +15,7 @@ use fencekit::{Error, Level, Method, Result, drills};
 use serde_json::json;
 
 use super::plain_file::plain_file;
+use super::progress::{self, Progress};
 use super::{Common, DONE, FAILED, output};
 use exposition::Metric;
 
@@ -49,12 +50,7 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
         None => LastSuccess::default(),
     };
     let nodes = Nodes::of(&cluster, &names)?;
-    let work = async {
-        let mut looks = nodes.statuses(options.timeout, |_, _| {}).await;
-        nodes.add_meters(&mut looks, options.timeout).await;
-        looks
-    };
-    let Some(looks) = super::block_on(work)? else {
+    let Some(looks) = super::block_on(ask(&nodes, options.timeout))? else {
         log::error!("interrupted; nothing was written");
         return Ok(FAILED);
     };
@@ -83,6 +79,15 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
     }
     let is_well = failures(&looks).next().is_none();
     Ok(if is_well { DONE } else { FAILED })
+}
+
+/// The state of every device, and what its meter reads, with a line on the terminal meanwhile.
+async fn ask(nodes: &Nodes<'_>, patience: Duration) -> Vec<NodeLook> {
+    let progress = Progress::new(nodes.labels().map(|label| format!("asking {label}")));
+    let asked = nodes.statuses(patience, |index, _| progress.done(index));
+    let mut looks = progress.during(asked).await;
+    progress::waiting("reading the meters", nodes.add_meters(&mut looks, patience)).await;
+    looks
 }
 
 /// The nodes to ask: all, or all but the one that this host is.
