@@ -257,6 +257,7 @@ fn a_simulated_plug_is_found_and_its_entry_is_a_good_one() {
         (&found[0]["method"], &found[0]["transport"]),
         (&"kasa".into(), &"xor".into())
     );
+    let firmware = found[0]["identity"]["firmware"].as_str().unwrap();
     let entry = file(&serde_json::json!({"stonith_nodes": {"b": found[0]["entry"]}}).to_string());
     assert_eq!(code(&run(&entry, &["off", "b"])), 0);
     let table = fencekit(&["discover", "--wait", "0.3", &address])
@@ -271,6 +272,7 @@ fn a_simulated_plug_is_found_and_its_entry_is_a_good_one() {
         "{}",
         stdout(&table)
     );
+    assert!(stdout(&table).contains(firmware), "{}", stdout(&table));
 
     sim.tell("b silent");
     let nobody = fencekit(&["discover", "--wait", "0.3", &address])

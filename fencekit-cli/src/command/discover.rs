@@ -54,7 +54,16 @@ fn print(found: &[Found]) {
         );
         return;
     }
-    let mut table = Table::new(&["METHOD", "ADDRESS", "TRANSPORT", "WHO", "MODEL", "METER", "NOTE"]);
+    let mut table = Table::new(&[
+        "METHOD",
+        "ADDRESS",
+        "TRANSPORT",
+        "WHO",
+        "MODEL",
+        "FIRMWARE",
+        "METER",
+        "NOTE",
+    ]);
     let plain = |text: String| (text, Colour::Plain);
     for device in found {
         let meter = match device.metered {
@@ -68,6 +77,7 @@ fn print(found: &[Found]) {
             plain(device.transport.clone()),
             plain(output::who(&device.identity)),
             plain(device.identity.model.clone().unwrap_or_default()),
+            plain(device.identity.firmware.clone().unwrap_or_default()),
             plain(meter.to_owned()),
             (device.note.clone(), Colour::Notice),
         ]);
