@@ -189,7 +189,8 @@ impl<F: FnMut(usize, Result<Inspection>, Duration)> Fleet<'_, F> {
             return Ok(());
         };
         let now = now();
-        let deadline = (now + self.patience).min(self.deadline.instant().into_std());
+        // Patience may be longer than the clock can count.
+        let deadline = self.deadline.capped(self.patience).instant().into_std();
         let mut machine = Machine::new(config, now);
         machine.start(Seed::from_os()?, deadline, now);
         let seat = Seat {
@@ -455,21 +456,38 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_flood_leaves_the_thread_to_others_in_between() {
-        let hostile = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    fn bmc_at(port: u16) -> Bmc {
         let mut settings = Settings::new(Method::Ipmi);
-        let port = hostile.local_addr().unwrap().port().to_string();
+        let port = port.to_string();
         let options = [
             ("ip", "127.0.0.1"),
             ("ipport", &port),
             ("username", "a"),
             ("password", "b"),
+            ("login_timeout", "1"),
         ];
         for (name, value) in options {
             settings.set(name, value).unwrap();
         }
-        let bmc = Bmc::from_settings(&settings).unwrap();
+        Bmc::from_settings(&settings).unwrap()
+    }
+
+    #[tokio::test]
+    async fn patience_without_an_end_is_no_overflow() {
+        let mute = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let bmc = bmc_at(mute.local_addr().unwrap().port());
+        let mut outcomes = Vec::new();
+        watch(&[&bmc], Deadline::far(), Duration::MAX, |_, outcome, _| {
+            outcomes.push(outcome);
+        })
+        .await;
+        assert!(matches!(outcomes.as_slice(), [Err(_)]), "{outcomes:?}");
+    }
+
+    #[tokio::test]
+    async fn a_flood_leaves_the_thread_to_others_in_between() {
+        let hostile = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let bmc = bmc_at(hostile.local_addr().unwrap().port());
         let patience = Duration::from_secs(20);
         let bmcs = [&bmc];
         let mut watching = pin!(watch(
