@@ -416,3 +416,26 @@ fn files_that_others_may_write_or_read() {
         stdout(&output)
     );
 }
+
+#[test]
+fn the_program_for_a_password_runs_once() {
+    let stage = stage();
+    let runs = stage.file.directory.path().join("runs");
+    let script = format!("echo run >> {}; echo secret", runs.display());
+    let of_node = "password_script: '".to_owned() + &script + "', off_max_watts: 5, mgmt_ip: 127.0.0.2";
+    stage.write(
+        &stage
+            .text
+            .replace("off_max_watts: 5, mgmt_ip: 127.0.0.2", &of_node),
+    );
+    let (exit, wrong) = stage.wrong();
+    assert_eq!(fs::read_to_string(&runs).unwrap(), "run\n", "{wrong:?}");
+    assert_eq!(exit, 0, "the drill is of these devices still: {wrong:?}");
+    // Devices that cannot be made ready are not taken for others than those of the drill.
+    stage.write(&stage.text.replace(
+        "off_max_watts: 5, mgmt_ip: 127.0.0.2",
+        "password_script: 'exit 3', mgmt_ip: 127.0.0.2",
+    ));
+    let (_, wrong) = stage.wrong();
+    assert!(wrong.iter().all(|(_, topic, ..)| topic != "drill"), "{wrong:?}");
+}

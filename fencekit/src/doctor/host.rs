@@ -11,6 +11,7 @@ use super::Scope;
 use super::advice::{Advice, Topic};
 use crate::cluster::{Cluster, Node, Password, Secrets};
 use crate::drills;
+use crate::fleet::Supply;
 use crate::level::Level;
 use crate::stonith::Configuration;
 
@@ -19,14 +20,19 @@ const DRILL_AGE: Duration = Duration::from_secs(180 * 24 * 3600);
 /// The agent that verifies.
 const VERIFIER: &str = "fence_check";
 
-pub(super) fn examine(cluster: &Cluster, nodes: &[&Node], scope: &Scope) -> Vec<Advice> {
+pub(super) fn examine(
+    cluster: &Cluster,
+    nodes: &[&Node],
+    scope: &Scope,
+    fed: &[(&Node, Vec<Supply>)],
+) -> Vec<Advice> {
     let mut advice = Vec::new();
     if let Some(file) = &scope.file {
         advice.extend(cluster_file(file));
     }
     advice.extend(secrets(cluster, nodes, scope));
     advice.extend(agents(cluster, scope));
-    advice.extend(drilled(nodes, &scope.drills));
+    advice.extend(drilled(nodes, fed, &scope.drills));
     advice
 }
 
@@ -237,7 +243,7 @@ fn linked(path: &Path, program: Option<&Path>) -> Linked {
     }
 }
 
-fn drilled(nodes: &[&Node], path: &Path) -> Vec<Advice> {
+fn drilled(nodes: &[&Node], fed: &[(&Node, Vec<Supply>)], path: &Path) -> Vec<Advice> {
     let drills = match drills::load(path) {
         Ok(drills) => drills,
         Err(cause) => {
@@ -250,11 +256,15 @@ fn drilled(nodes: &[&Node], path: &Path) -> Vec<Advice> {
     };
     nodes
         .iter()
-        .map(|node| drill(node, drills.get(&node.name)).of(&node.name))
+        .map(|node| {
+            let own = fed.iter().find(|(known, _)| known.name == node.name);
+            let supplies = own.map(|(_, supplies)| supplies.as_slice());
+            drill(node, supplies, drills.get(&node.name)).of(&node.name)
+        })
         .collect()
 }
 
-fn drill(node: &Node, drill: Option<&drills::Drill>) -> Advice {
+fn drill(node: &Node, supplies: Option<&[Supply]>, drill: Option<&drills::Drill>) -> Advice {
     let name = &node.name;
     let mend = format!(
         "fencekit drill {name}, when nothing depends on {name}: it cuts its power and brings it back"
@@ -268,7 +278,7 @@ fn drill(node: &Node, drill: Option<&drills::Drill>) -> Advice {
     };
     let days = drill.age().as_secs() / (24 * 3600);
     let when = drill.time.split('T').next().unwrap_or_default();
-    if let Some(devices) = rewired(node, drill) {
+    if let Some(devices) = supplies.and_then(|supplies| rewired(supplies, drill)) {
         return Advice::warning(
             Topic::Drill,
             format!("the drill of {when} was with {devices}, not with what the cluster file has now"),
@@ -299,11 +309,10 @@ fn drill(node: &Node, drill: Option<&drills::Drill>) -> Advice {
     }
 }
 
-/// The devices of the drill, when they are not those of the file.
-fn rewired(node: &Node, drill: &drills::Drill) -> Option<String> {
-    let mut now: Vec<String> = node
-        .supplies()
-        .ok()?
+/// The devices of the drill, when they are not those of the file. They come from whoever made them ready, since making
+/// them once more would run the programs for their passwords once more.
+fn rewired(supplies: &[Supply], drill: &drills::Drill) -> Option<String> {
+    let mut now: Vec<String> = supplies
         .iter()
         .filter(|supply| supply.level == Level::First)
         .map(|supply| supply.device.label().to_string())

@@ -180,7 +180,7 @@ pub async fn examine(cluster: &Cluster, scope: &Scope, patience: Duration) -> Re
         findings.extend(reach::examine(cluster, &nodes, &answers, scope.host.as_deref()).await);
     }
     findings.extend(file::examine(cluster, &nodes, scope.file.as_deref()));
-    findings.extend(host::examine(cluster, &nodes, scope));
+    findings.extend(host::examine(cluster, &nodes, scope, &fed));
     if scope.pacemaker {
         findings.extend(cluster::examine(cluster, &nodes, scope).await);
     }
