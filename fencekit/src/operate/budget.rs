@@ -26,7 +26,11 @@ impl Budget {
     /// [`Error::Config`] when `limit` is no longer than the window, so that no verdict could ever be confirmed-off, and
     /// [`Error::Timeout`] when the window does not fit any more. Nothing may be switched then.
     pub fn of(plan: &Plan, option: &str, limit: Duration, whole: Deadline) -> Result<Self> {
-        let window = plan.timing.wait.max(Timing::SHORTEST) + plan.timing.settle;
+        let window = plan
+            .timing
+            .wait
+            .max(Timing::SHORTEST)
+            .saturating_add(plan.timing.settle);
         if limit <= window {
             return Err(Error::config(
                 option,
@@ -103,5 +107,11 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(5)).await;
         let late = Budget::of(&plan(10), "timeout", limit, whole).unwrap_err();
         assert!(matches!(late, Error::Timeout { .. }), "{late}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_without_an_end_is_an_error_before_anything_is_switched() {
+        let text = budget(u64::MAX, 60_000).unwrap_err().to_string();
+        assert!(text.starts_with("timeout: 60000 ms leaves no time"), "{text}");
     }
 }

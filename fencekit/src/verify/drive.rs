@@ -29,9 +29,10 @@ const SURVEY: Duration = Duration::from_secs(2);
 /// most ten seconds more, or at the first sign of life.
 ///
 /// # Errors
-/// [`Error::Config`] when there are more or fewer supplies than planned devices. Whatever goes wrong with a device
-/// or a network is evidence, not an error.
+/// [`Error::Config`] when there are more or fewer supplies than planned devices, or a time is longer than
+/// [`Timing::LONGEST`]. Whatever goes wrong with a device or a network is evidence, not an error.
 pub async fn verify(plan: &Plan, supplies: &[Supply], prober: &dyn Prober) -> Result<Report> {
+    plan.timing.check()?;
     drive(Engine::new(plan.clone()), plan, supplies, prober).await
 }
 

@@ -7,6 +7,7 @@ use super::evidence::{Evidence, Outcome, Probe};
 use crate::fleet::Supply;
 use crate::level::{Level, Standing};
 use crate::power::Observation;
+use crate::{Error, Result};
 
 /// Everything that a verification needs to know about a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,6 +149,29 @@ pub struct Timing {
 impl Timing {
     /// The shortest window.
     pub const SHORTEST: Duration = Duration::from_secs(1);
+    /// The longest of these times: no deadline is longer either.
+    pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+    /// # Errors
+    /// [`Error::Config`] when one of the times is longer than [`LONGEST`](Self::LONGEST).
+    pub(crate) fn check(&self) -> Result<()> {
+        let named = [
+            ("wait", Some(self.wait)),
+            ("metered_wait", self.metered_wait),
+            ("settle", Some(self.settle)),
+        ];
+        let too_long = named
+            .into_iter()
+            .find_map(|(name, time)| time.filter(|time| *time > Self::LONGEST).map(|time| (name, time)));
+        let Some((name, time)) = too_long else {
+            return Ok(());
+        };
+        Err(Error::config(
+            name,
+            format!("{} s is more than a day", time.as_secs()),
+            format!("write at most {}", Self::LONGEST.as_secs()),
+        ))
+    }
 }
 
 impl Default for Timing {
@@ -157,5 +181,24 @@ impl Default for Timing {
             metered_wait: None,
             settle: Duration::from_millis(500),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_longer_than_a_day_is_named_with_its_mend() {
+        let mut timing = Timing::default();
+        assert!(timing.check().is_ok());
+        timing.metered_wait = Some(Timing::LONGEST);
+        assert!(timing.check().is_ok());
+        timing.wait = Duration::MAX;
+        let text = timing.check().unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "wait: 18446744073709551615 s is more than a day; write at most 86400"
+        );
     }
 }
