@@ -387,6 +387,47 @@ fn host_vars_bring_the_addresses() {
 }
 
 #[test]
+fn host_vars_bring_lists_as_the_file_has_them() {
+    let directory = Directory::new("host-vars-lists");
+    let vars = directory.0.join("host_vars");
+    std::fs::create_dir_all(&vars).unwrap();
+    let host_vars = "mgmt_ip: [10.20.20.1, 10.20.20.2]\nstorage_ip:\n  - 10.10.10.1\n  - 10.10.10.2\n\
+                     client_ips: {enduser: [10.30.30.1, 10.30.30.2]}\n";
+    std::fs::write(vars.join("a.yml"), host_vars).unwrap();
+    let path = directory.write(
+        "cluster.yml",
+        "stonith_nodes:\n  a: {method: kasa, ip: h1}\n",
+        0o600,
+    );
+    let cluster = Cluster::load_with_host_vars(&path, &vars).unwrap();
+    let same = "stonith_nodes:\n  a: {method: kasa, ip: h1, mgmt_ip: [10.20.20.1, 10.20.20.2], \
+                storage_ip: [10.10.10.1, 10.10.10.2], client_ips: {enduser: [10.30.30.1, 10.30.30.2]}}\n";
+    let of_file = Cluster::from_text(same, "test").unwrap();
+    assert_eq!(
+        cluster.node("a").unwrap().addresses,
+        of_file.node("a").unwrap().addresses
+    );
+    assert_eq!(cluster.node("a").unwrap().addresses.len(), 6);
+
+    // What the file says is all there is: an address more would be unknown to whoever reads the file alone.
+    let path = directory.write(
+        "cluster.yml",
+        "stonith_nodes:\n  a: {method: kasa, ip: h1, storage_ip: [10.10.10.1, 10.10.10.3]}\n",
+        0o600,
+    );
+    let torn = Cluster::load_with_host_vars(&path, &vars)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        torn.contains("storage_ip: is 10.10.10.2, but the cluster file has 10.10.10.1 for a"),
+        "{torn}"
+    );
+    // Nor is a key that stands twice a list.
+    std::fs::write(vars.join("a.yml"), "mgmt_ip: 10.20.20.1\nmgmt_ip: 10.20.20.2\n").unwrap();
+    assert!(Cluster::load_with_host_vars(&path, &vars).is_err());
+}
+
+#[test]
 fn an_unknown_node_is_told_its_neighbours() {
     let cluster =
         read("stonith_nodes:\n  storage-a: {method: kasa, ip: h1}\n  storage-b: {method: kasa, ip: h2}\n");

@@ -300,9 +300,7 @@ impl Draft {
             if !matches!(field.key, "mgmt_ip" | "storage_ip" | "client_ips") {
                 continue;
             }
-            for address in addresses_of(&reader, &field)? {
-                add_address(&reader, node, address, &field)?;
-            }
+            add_addresses(&reader, node, addresses_of(&reader, &field)?, &field)?;
         }
         node.has_host_vars = node.addresses.len() > of_file;
         Ok(())
@@ -520,29 +518,32 @@ fn each_address(reader: &Reader, field: &Field<'_>) -> Result<Vec<IpAddr>> {
         .collect()
 }
 
-/// Two files that disagree about where a node answers would let one of its addresses go unwatched.
-fn add_address(reader: &Reader, node: &mut Node, address: Address, field: &Field<'_>) -> Result<()> {
-    let on_network: Vec<_> = node
-        .addresses
-        .iter()
-        .filter(|known| known.network == address.network)
-        .map(|known| known.ip)
-        .collect();
-    if on_network.contains(&address.ip) {
-        return Ok(());
+/// Two files that disagree about where a node answers would let one of its addresses go unwatched. A network that the
+/// cluster file does not say takes all of a list.
+fn add_addresses(reader: &Reader, node: &mut Node, given: Vec<Address>, field: &Field<'_>) -> Result<()> {
+    let known = node.addresses.clone();
+    for address in given {
+        let on_network = |other: &&Address| other.network == address.network;
+        if node.addresses.contains(&address) {
+            continue;
+        }
+        if let Some(other) = known
+            .iter()
+            .find(on_network)
+            .filter(|_| field.key != "client_ips")
+        {
+            return Err(reader.wrong(
+                field.value_at(),
+                &field.path,
+                format!(
+                    "is {}, but the cluster file has {} for {}",
+                    address.ip, other.ip, node.name
+                ),
+                "correct the wrong one",
+            ));
+        }
+        node.addresses.push(address);
     }
-    if let Some(other) = on_network.first().filter(|_| field.key != "client_ips") {
-        return Err(reader.wrong(
-            field.value_at(),
-            &field.path,
-            format!(
-                "is {}, but the cluster file has {other} for {}",
-                address.ip, node.name
-            ),
-            "correct the wrong one",
-        ));
-    }
-    node.addresses.push(address);
     Ok(())
 }
 
