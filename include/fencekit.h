@@ -661,7 +661,8 @@ fencekit_result fencekit_device_new(const char *method,
 
 /**
  * Makes a device of a JSON object: `{"method": "kasa", "ip": "10.20.20.202", "off_max_watts": 5}`. Besides `method` its
- * keys are the options of `fencekit_device_new`; values are texts, numbers, true or false.
+ * keys are the options of `fencekit_device_new`; values are texts and numbers, and true or false where the option is a
+ * yes or no.
  *
  * Returns `FENCEKIT_RESULT_CONFIG` for a text that is no such object too.
  */

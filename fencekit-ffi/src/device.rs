@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_char};
 
+use fencekit_core::options::Kind;
 use fencekit_core::{Confirmation, Deadline, Error, FenceDeviceExt, Method, Settings, Supply};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -83,7 +84,8 @@ pub extern "C" fn fencekit_device_new(
 }
 
 /// Makes a device of a JSON object: `{"method": "kasa", "ip": "10.20.20.202", "off_max_watts": 5}`. Besides `method` its
-/// keys are the options of `fencekit_device_new`; values are texts, numbers, true or false.
+/// keys are the options of `fencekit_device_new`; values are texts and numbers, and true or false where the option is a
+/// yes or no.
 ///
 /// Returns `FENCEKIT_RESULT_CONFIG` for a text that is no such object too.
 #[unsafe(no_mangle)]
@@ -331,17 +333,27 @@ fn settings_of(json: &str) -> Result<Settings, Failure> {
     };
     let mut settings = Settings::new(method);
     for (name, value) in fields.iter().filter(|(name, _)| *name != "method") {
-        settings.set(name, &text_of(name, value)?)?;
+        let spec = method.option(name);
+        let is_boolean = spec.is_none_or(|spec| spec.kind == Kind::Boolean);
+        settings.set(name, &text_of(name, value, is_boolean)?)?;
     }
     Ok(settings)
 }
 
-/// An option's value. A secret among them is wiped once it is set.
-fn text_of(name: &str, value: &Value) -> Result<Zeroizing<String>, Error> {
+/// An option's value. A secret among them is wiped once it is set. `true` is no outlet, and no number of watts: it is
+/// taken where the option asks for it alone.
+fn text_of(name: &str, value: &Value, is_boolean: bool) -> Result<Zeroizing<String>, Error> {
     Ok(Zeroizing::new(match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        Value::Bool(yes) => String::from(if *yes { "1" } else { "0" }),
+        Value::Bool(yes) if is_boolean => String::from(if *yes { "1" } else { "0" }),
+        Value::Bool(yes) => {
+            return Err(Error::config(
+                name,
+                format!("{yes} is no value of this option"),
+                "write a text or a number",
+            ));
+        }
         Value::Null | Value::Array(_) | Value::Object(_) => {
             return Err(Error::config(
                 name,
@@ -384,6 +396,14 @@ mod tests {
         assert_eq!(settings.text("ip"), Some("127.0.0.1"));
         assert_eq!(settings.integer::<u16>("ipport"), Some(80));
         assert!(settings.boolean("ssl"));
+    }
+
+    #[test]
+    fn truth_is_no_outlet_and_no_number() {
+        for wrong in [r#""plug": true"#, r#""port": false"#, r#""off_max_watts": true"#] {
+            let refused = message(&format!(r#"{{"method": "kasa", "ip": "127.0.0.1", {wrong}}}"#));
+            assert!(refused.contains("is no value of this option"), "{refused}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fencekit::options::Kind;
 use fencekit::{Error, Method, Settings};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
@@ -18,8 +19,9 @@ pub(crate) fn settings(method: Method, given: &Bound<'_, PyDict>) -> PyResult<Se
             continue;
         }
         let key: String = key.extract()?;
-        let text = text(&key, &value)?;
-        if method.option(&key).is_some_and(|spec| spec.name == key.as_str()) {
+        let spec = method.option(&key);
+        let text = text(&key, &value, spec.is_none_or(|spec| spec.kind == Kind::Boolean))?;
+        if spec.is_some_and(|spec| spec.name == key.as_str()) {
             by_name.push((key, text));
         } else {
             settings.set(&key, &text).map_err(Failure::from)?;
@@ -31,13 +33,27 @@ pub(crate) fn settings(method: Method, given: &Bound<'_, PyDict>) -> PyResult<Se
     Ok(settings)
 }
 
-/// A value as an agent would read it.
-fn text(key: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
+/// A value as an agent would read it. True is no outlet, and no number of watts: it is taken where the option asks for
+/// it alone.
+fn text(key: &str, value: &Bound<'_, PyAny>, is_boolean: bool) -> PyResult<String> {
+    let wrong = |problem: String, mend: &str| PyErr::from(Failure::from(Error::config(key, problem, mend)));
     if let Ok(yes) = value.cast::<PyBool>() {
-        return Ok(if yes.is_true() { "1" } else { "0" }.to_owned());
+        if is_boolean {
+            return Ok(if yes.is_true() { "1" } else { "0" }.to_owned());
+        }
+        return Err(wrong(
+            format!("{value} is no value of this option"),
+            "give text or a number",
+        ));
     }
     if value.is_instance_of::<PyString>() {
-        return value.extract();
+        // Python's own error holds the whole text, which may be a password, for every traceback to show.
+        return value.extract().map_err(|_| {
+            wrong(
+                "holds what is no text, as Python makes of bytes that are not UTF-8".to_owned(),
+                "give the text itself",
+            )
+        });
     }
     if value.is_instance_of::<PyInt>() || value.is_instance_of::<PyFloat>() {
         return Ok(value.str()?.to_string());
@@ -54,12 +70,10 @@ fn text(key: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
         return Ok(value.str()?.to_string());
     }
     let kind = value.get_type().name()?;
-    Err(Failure::from(Error::config(
-        key,
+    Err(wrong(
         format!("a value of type {kind} is not valid"),
         "give text, a number, True or False",
     ))
-    .into())
 }
 
 /// A time limit in seconds.

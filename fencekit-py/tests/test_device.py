@@ -164,6 +164,11 @@ def test_options_are_the_agents(plug: Sim) -> None:
         ({"ip": ["x"]}, "ip: a value of type list is not valid"),
         ({"ip": "x", "colour": "red"}, "colour: is not an option of method kasa"),
         ({"ip": "x", "password": "a\nb"}, "password: contains a line break"),
+        # True is no outlet: the first one would be somebody else's.
+        ({"ip": "x", "plug": True}, "plug: True is no value of this option"),
+        ({"ip": "x", "port": False}, "port: False is no value of this option"),
+        ({"ip": "x", "off_max_watts": True}, "off_max_watts: True is no value of this option"),
+        ({"ip": "x", "colour": True}, "colour: is not an option of method kasa"),
     ):
         with pytest.raises(fencekit.ConfigError) as caught:
             fencekit.Device("kasa", **options)
@@ -198,6 +203,17 @@ def test_nothing_shows_a_secret(simulate: Simulate) -> None:
         for refused in (pickle.dumps, copy.copy, copy.deepcopy):
             with pytest.raises(TypeError, match="credentials"):
                 refused(thing)
+    # What Python makes of a variable of the environment that is not UTF-8.
+    for wrong in (
+        lambda: fencekit.Device("tasmota", ip="127.0.0.1", password="correct-horse\udcff"),
+        lambda: fencekit.Cluster.from_dict(
+            {"stonith_nodes": {"a": {"method": "tasmota", "ip": "h", "password": "correct-horse\udcff"}}}
+        ),
+    ):
+        with pytest.raises(fencekit.ConfigError) as caught:
+            wrong()
+        for error in (caught.value, caught.value.__cause__, caught.value.__context__):
+            assert "correct-horse" not in repr(error)
     assert repr(device) == f"<fencekit.Device tasmota @ 127.0.0.1:{sim.places['a']['port']}>"
 
 

@@ -49,8 +49,8 @@ class Device(_Named):
 
     ``method`` is ``"ipmi"``, ``"kasa"``, ``"tasmota"``, ``"esphome"`` or ``"http"``. The options are those of the
     fence agents, names of old among them: ``ip``, ``ipport``, ``username``, ``password``, ``password_file``,
-    ``plug``, ``expect_identity``, ``off_max_watts``, ``login_timeout`` and so on. Text, numbers, True and False are
-    taken; None counts as left out. Nothing is sent before the first call, and no connection is kept after one.
+    ``plug``, ``expect_identity``, ``off_max_watts``, ``login_timeout`` and so on. Text and numbers are taken, True and
+    False where the option is a yes or no; None counts as left out. Nothing is sent before the first call, and no connection is kept after one.
 
     Every call takes ``timeout`` in seconds for the whole of it; None is what a fence agent allows by the options.
     Calls let other threads run, and answer Ctrl-C: a device that was being switched may be in either state then.
