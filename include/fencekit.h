@@ -11,7 +11,8 @@
  *    call writes an error there, to be freed with fencekit_error_free, and one that succeeds leaves it as it is.
  *  - `timeout_ms` is the limit of the whole call, in milliseconds. 0 leaves no time for anything; more than a day counts
  *    as a day.
- *  - Every call ends on the thread that made it. fencekit starts no threads, but for the lookup of a host name.
+ *  - Every call ends on the thread that made it. fencekit starts no threads, but for the lookup of a host name
+ *    and for reading a password file or the output of a program that prints a password.
  *  - A handle that was freed, or is of another type, gets FENCEKIT_RESULT_INVALID_HANDLE.
  *
  * Made by `cargo xtask header`. Do not edit.
@@ -648,7 +649,8 @@ fencekit_result fencekit_log_set(fencekit_log_callback callback,
 /**
  * Makes a device of a method (`ipmi`, `kasa`, `tasmota`, `esphome` or `http`) and `count` options, which may be NULL for
  * none. The options are those of the method's fence agent, timing and `expect_identity`, `off_max_watts` and
- * `confirm_reads` among them. A `password_file` or `password_script` is read now. Nothing is sent to the device.
+ * `confirm_reads` among them. A `password_file` or `password_script` is read now, which may take ten seconds.
+ * Nothing is sent to the device.
  *
  * Returns `FENCEKIT_RESULT_CONFIG` when an option is unknown, wrong or missing, and `FENCEKIT_RESULT_UNSUPPORTED` when
  * this build lacks the method.
@@ -872,8 +874,8 @@ const char *fencekit_cluster_warning(const fencekit_cluster *cluster, size_t ind
 size_t fencekit_cluster_device_count(const fencekit_cluster *cluster, const char *node);
 
 /**
- * Makes a device of one of a node's entries, counted from 0 in the file's order. Its password is read now. The device
- * stays when the cluster is freed.
+ * Makes a device of one of a node's entries, counted from 0 in the file's order. Its password is read now,
+ * which may take ten seconds. The device stays when the cluster is freed.
  *
  * Returns `FENCEKIT_RESULT_CONFIG` for a name that the cluster does not have and for a password that cannot be read, and
  * `FENCEKIT_RESULT_OUT_OF_RANGE` past the last device.
@@ -1067,7 +1069,8 @@ fencekit_result fencekit_statuses_free(fencekit_statuses *statuses);
 /**
  * Makes configuration of one kind (`pcs`, `crmsh`, `cib`, `ha-cluster`, `esphome`, `tasmota`, or another that
  * `fencekit generate --help` names). `file` is where the cluster's nodes have the cluster file, for texts that name it;
- * NULL for where this one was loaded from, or else `/etc/fencekit/cluster.yml`. Nothing is sent to any device.
+ * NULL for where this one was loaded from, or else `/etc/fencekit/cluster.yml`. Nothing is sent to any device. Programs that
+ * print passwords may take ten seconds each; `fencekit_cluster_generate_with` has a limit for them.
  *
  * Returns `FENCEKIT_RESULT_CONFIG` for a kind that there is not and for what it cannot carry.
  */
@@ -1076,6 +1079,24 @@ fencekit_result fencekit_cluster_generate(const fencekit_cluster *cluster,
                                           const char *file,
                                           fencekit_generated **generated,
                                           fencekit_error **error);
+
+/**
+ * As `fencekit_cluster_generate`, with `count` options, which may be NULL for none, and within `timeout_ms` milliseconds,
+ * which bound the programs that print passwords (`esphome`, `tasmota`) and the look-up of names.
+ * The options are `file`; `node`, the node that the text is for (`nftables`); `ntp_server`, the address of a time server
+ * that the devices reach (`nftables`, `tasmota`); `secrets_file`, the name that the text has for the file with the passwords
+ * (`tasmota`); and `resolve`, with `1` to look up, once and now, the addresses of devices that the cluster file names
+ * (`nftables`). Nothing is sent to any device.
+ *
+ * Returns `FENCEKIT_RESULT_CONFIG` for an option that there is not too, and `FENCEKIT_RESULT_TIMEOUT`.
+ */
+fencekit_result fencekit_cluster_generate_with(const fencekit_cluster *cluster,
+                                               const char *kind,
+                                               const fencekit_option *options,
+                                               size_t count,
+                                               uint32_t timeout_ms,
+                                               fencekit_generated **generated,
+                                               fencekit_error **error);
 
 /**
  * The whole text, or every file of it that is not secret; NULL when this is no generated configuration. It lives as long

@@ -39,7 +39,15 @@ pub(crate) struct Loaded {
     warnings: Vec<CString>,
 }
 
+/// Where the nodes of a cluster have its file, when nobody says otherwise.
+const USUAL_FILE: &str = "/etc/fencekit/cluster.yml";
+
 impl Loaded {
+    /// Where the cluster's nodes have the file, as far as is known here.
+    pub(crate) fn place(&self) -> PathBuf {
+        self.file.clone().unwrap_or_else(|| PathBuf::from(USUAL_FILE))
+    }
+
     fn new(cluster: Cluster, file: Option<&Path>) -> Self {
         let names = cluster.nodes.iter().map(|node| text::line(&node.name)).collect();
         let warnings = cluster
@@ -49,7 +57,8 @@ impl Loaded {
             .collect();
         Self {
             cluster,
-            file: file.map(Path::to_owned),
+            // What is generated is read elsewhere, where a path that counts from this process' directory leads nowhere.
+            file: file.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned())),
             names,
             warnings,
         }
@@ -133,8 +142,8 @@ pub extern "C" fn fencekit_cluster_device_count(cluster: *const fencekit_cluster
     })
 }
 
-/// Makes a device of one of a node's entries, counted from 0 in the file's order. Its password is read now. The device
-/// stays when the cluster is freed.
+/// Makes a device of one of a node's entries, counted from 0 in the file's order. Its password is read now,
+/// which may take ten seconds. The device stays when the cluster is freed.
 ///
 /// Returns `FENCEKIT_RESULT_CONFIG` for a name that the cluster does not have and for a password that cannot be read, and
 /// `FENCEKIT_RESULT_OUT_OF_RANGE` past the last device.
@@ -384,6 +393,15 @@ mod tests {
             "{text}"
         );
         assert!(of(0, 1_000).is_err(), "a window is never shorter than a second");
+    }
+
+    #[test]
+    fn a_file_keeps_its_place_wherever_the_process_goes() {
+        let text = "stonith_nodes:\n  a: {method: kasa, ip: 127.0.0.1}\n";
+        let loaded = |file| Loaded::new(Cluster::from_text(text, "text").unwrap(), file);
+        let place = loaded(Some(Path::new("cluster.yml"))).place();
+        assert!(place.is_absolute() && place.ends_with("cluster.yml"), "{place:?}");
+        assert_eq!(loaded(None).place(), Path::new(USUAL_FILE));
     }
 
     #[test]

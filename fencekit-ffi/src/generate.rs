@@ -1,17 +1,20 @@
 //! Configuration made of a cluster file.
 
 use std::ffi::{CString, c_char};
-use std::path::Path;
+use std::net::IpAddr;
+use std::path::PathBuf;
 
+use fencekit_core::Error;
 use fencekit_core::generate::{self, Options, produce};
 use zeroize::Zeroizing;
 
-use crate::boundary::{ErrorPlace, Place, Text, call, plain, quietly, release};
+use crate::boundary::{Array, ErrorPlace, Place, Text, call, plain, quietly, release};
 use crate::cluster::fencekit_cluster;
+use crate::device::fencekit_option;
 use crate::failure::Failure;
 use crate::handle::{self, Opaque};
 use crate::result::fencekit_result;
-use crate::text;
+use crate::{runtime, text};
 
 /// Configuration that was generated. Freed with `fencekit_generated_free`, which wipes its texts from memory.
 ///
@@ -23,9 +26,6 @@ impl Opaque for fencekit_generated {
     type Value = Made;
     const NAME: &'static str = "fencekit_generated";
 }
-
-/// Where the nodes of a cluster have its file, when nobody says otherwise.
-const USUAL_FILE: &str = "/etc/fencekit/cluster.yml";
 
 /// Configuration with its texts for C.
 pub(crate) struct Made {
@@ -81,7 +81,8 @@ pub struct fencekit_file {
 
 /// Makes configuration of one kind (`pcs`, `crmsh`, `cib`, `ha-cluster`, `esphome`, `tasmota`, or another that
 /// `fencekit generate --help` names). `file` is where the cluster's nodes have the cluster file, for texts that name it;
-/// NULL for where this one was loaded from, or else `/etc/fencekit/cluster.yml`. Nothing is sent to any device.
+/// NULL for where this one was loaded from, or else `/etc/fencekit/cluster.yml`. Nothing is sent to any device. Programs that
+/// print passwords may take ten seconds each; `fencekit_cluster_generate_with` has a limit for them.
 ///
 /// Returns `FENCEKIT_RESULT_CONFIG` for a kind that there is not and for what it cannot carry.
 #[unsafe(no_mangle)]
@@ -96,12 +97,91 @@ pub extern "C" fn fencekit_cluster_generate(
         let loaded = handle::get(cluster)?;
         let place = generated.check("generated")?;
         let kind = kind.get("kind")?.parse()?;
-        let loaded_from = loaded.file.as_deref().unwrap_or(Path::new(USUAL_FILE));
-        let file = file.optional("file")?.map_or(loaded_from, Path::new);
-        let made = produce(kind, &loaded.cluster, file, &Options::default())?;
+        let file = file
+            .optional("file")?
+            .map_or_else(|| loaded.place(), PathBuf::from);
+        let made = produce(kind, &loaded.cluster, &file, &Options::default())?;
         place.write(handle::new(Made::from(made)));
         Ok(())
     })
+}
+
+/// As `fencekit_cluster_generate`, with `count` options, which may be NULL for none, and within `timeout_ms` milliseconds,
+/// which bound the programs that print passwords (`esphome`, `tasmota`) and the look-up of names.
+/// The options are `file`; `node`, the node that the text is for (`nftables`); `ntp_server`, the address of a time server
+/// that the devices reach (`nftables`, `tasmota`); `secrets_file`, the name that the text has for the file with the passwords
+/// (`tasmota`); and `resolve`, with `1` to look up, once and now, the addresses of devices that the cluster file names
+/// (`nftables`). Nothing is sent to any device.
+///
+/// Returns `FENCEKIT_RESULT_CONFIG` for an option that there is not too, and `FENCEKIT_RESULT_TIMEOUT`.
+#[unsafe(no_mangle)]
+pub extern "C" fn fencekit_cluster_generate_with(
+    cluster: *const fencekit_cluster,
+    kind: Text,
+    options: Array<fencekit_option>,
+    count: usize,
+    timeout_ms: u32,
+    generated: Place<*mut fencekit_generated>,
+    error: ErrorPlace,
+) -> fencekit_result {
+    call(&error, || {
+        let loaded = handle::get(cluster)?;
+        let place = generated.check("generated")?;
+        let kind = kind.get("kind")?.parse()?;
+        let deadline = runtime::deadline(timeout_ms);
+        let mut wanted = Options::default();
+        wanted.deadline = Some(deadline);
+        let mut file = loaded.place();
+        let mut resolve = false;
+        for option in options.get(count, "options")? {
+            let value = option.value.get("an option's value")?;
+            match option.name.get("an option's name")? {
+                "file" => file = PathBuf::from(value),
+                "node" => wanted.node = Some(value.to_owned()),
+                "ntp_server" => wanted.ntp_server = Some(address(value)?),
+                "secrets_file" => wanted.secrets_file = Some(value.to_owned()),
+                "resolve" => resolve = truth(value)?,
+                other => {
+                    return Err(Error::config(
+                        other,
+                        "is no option of what is generated",
+                        "write one of: file, node, ntp_server, resolve, secrets_file",
+                    )
+                    .into());
+                }
+            }
+        }
+        let made = runtime::block_on(async {
+            if resolve {
+                wanted.resolved = generate::resolve(&loaded.cluster, deadline).await?;
+            }
+            Ok(produce(kind, &loaded.cluster, &file, &wanted)?)
+        })?;
+        place.write(handle::new(Made::from(made)));
+        Ok(())
+    })
+}
+
+fn address(text: &str) -> Result<IpAddr, Error> {
+    text.parse().map_err(|_| {
+        Error::config(
+            "ntp_server",
+            format!("\"{text}\" is no address"),
+            "write an IP address",
+        )
+    })
+}
+
+fn truth(text: &str) -> Result<bool, Error> {
+    match text {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        _ => Err(Error::config(
+            "resolve",
+            format!("\"{text}\" is not valid"),
+            "write 1 or 0",
+        )),
+    }
 }
 
 /// The whole text, or every file of it that is not secret; NULL when this is no generated configuration. It lives as long

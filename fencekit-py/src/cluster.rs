@@ -218,18 +218,22 @@ impl Cluster {
         }))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn generate(
         &self,
         kind: &str,
         file: Option<PathBuf>,
+        node: Option<String>,
         ntp_server: Option<String>,
         secrets_file: Option<String>,
+        resolve: bool,
         timeout: Option<f64>,
     ) -> PyResult<Work> {
         let limit = options::timeout("timeout", timeout)?;
         let kind: Kind = kind.parse().map_err(Failure::from)?;
         let mut wanted = generate::Options::default();
         wanted.secrets_file = secrets_file;
+        wanted.node = node;
         if let Some(text) = ntp_server {
             let wrong = || {
                 Error::config(
@@ -246,6 +250,10 @@ impl Cluster {
         let file = Arc::clone(&self.file);
         Ok(Work::asking(async move {
             let deadline = limit.map_or_else(Deadline::far, Deadline::after);
+            if resolve {
+                wanted.resolved = generate::resolve(&file, deadline).await?;
+            }
+            wanted.deadline = Some(deadline);
             let made = blocking(move || generate::produce(kind, &file, &place, &wanted));
             Ok(whole(&deadline.run(&doing, made).await??))
         }))

@@ -230,6 +230,21 @@ def test_generate_is_the_command(rack: Sim, tmp_path: pathlib.Path, kind: str) -
         assert secrets.secret and "correct-horse" in secrets.text
 
 
+def test_generate_asks_for_what_the_command_asks_for(rack: Sim, tmp_path: pathlib.Path) -> None:
+    nodes = {"a": {"method": "kasa", "ip": "localhost"}, "b": {"method": "tasmota", "ip": "10.20.20.202"}}
+    file = tmp_path / "cluster.json"
+    file.write_text(json.dumps({"stonith_nodes": nodes}))
+    cluster = fencekit.Cluster.load(file)
+    with pytest.raises(fencekit.ConfigError, match="resolve"):
+        cluster.generate("nftables")
+    made = cluster.generate("nftables", node="b", resolve=True, ntp_server="10.20.20.1", timeout=10)
+    options = ("--node", "b", "--resolve", "--ntp-server", "10.20.20.1")
+    assert str(made) == document(file, "generate", "nftables", *options)["text"]
+    assert "127.0.0.1 . tcp . 9999" in made and "10.20.20.202 . tcp" not in made
+    with pytest.raises(fencekit.ConfigError, match="^node: "):
+        cluster.generate("nftables", node="c", resolve=True)
+
+
 def test_generate_names_the_place_of_the_file(rack: Sim) -> None:
     # Two devices do not fit into fence_check's options: it reads the file.
     node = {"mgmt_ip": "10.20.20.1", "devices": list(rack.entries.values())}

@@ -21,7 +21,8 @@ const INTRODUCTION: &str = "\
  *    call writes an error there, to be freed with fencekit_error_free, and one that succeeds leaves it as it is.
  *  - `timeout_ms` is the limit of the whole call, in milliseconds. 0 leaves no time for anything; more than a day counts
  *    as a day.
- *  - Every call ends on the thread that made it. fencekit starts no threads, but for the lookup of a host name.
+ *  - Every call ends on the thread that made it. fencekit starts no threads, but for the lookup of a host name
+ *    and for reading a password file or the output of a program that prints a password.
  *  - A handle that was freed, or is of another type, gets FENCEKIT_RESULT_INVALID_HANDLE.
  *
  * Made by `cargo xtask header`. Do not edit.

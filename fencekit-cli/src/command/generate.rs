@@ -1,21 +1,19 @@
 //! `fencekit generate`: configuration for others, from the cluster file.
 
-use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use fencekit::cluster::Cluster;
 use fencekit::generate::{self, File, Generated, Kind};
-use fencekit::{Error, Result};
+use fencekit::{Deadline, Error, Result};
 use serde_json::json;
 
 use super::plain_file::plain_file;
-use super::{Common, DONE, output};
+use super::{Common, DONE, FAILED, output};
 
 /// A file that its owner alone may read.
 const PRIVATE: u32 = 0o600;
@@ -58,7 +56,10 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
     wanted.secrets_file = options.secrets.as_ref().map(|path| path.display().to_string());
     wanted.node.clone_from(&options.node);
     if options.resolve {
-        wanted.resolved = resolve(&cluster)?;
+        let Some(resolved) = super::block_on(generate::resolve(&cluster, Deadline::far()))? else {
+            return Ok(FAILED);
+        };
+        wanted.resolved = resolved?;
     }
     let made = generate::produce(options.kind, &cluster, &file, &wanted)?;
     for note in &made.notes {
@@ -72,28 +73,6 @@ pub(super) fn run(common: &Common, options: &Options) -> Result<u8> {
         Some(path) => write_file(common, path, &made),
         None => print(common, options, &made),
     }
-}
-
-/// The addresses of the devices that the cluster file names. Name servers set the pace.
-fn resolve(cluster: &Cluster) -> Result<BTreeMap<String, Vec<IpAddr>>> {
-    let look_up = |name: String| {
-        let found = (name.as_str(), 0).to_socket_addrs().map_err(|cause| {
-            Error::config(
-                "resolve",
-                format!("{name} has no address now: {cause}"),
-                "write the device's address into the cluster file",
-            )
-            .caused_by(cause)
-        })?;
-        let mut addresses: Vec<_> = found.map(|address| address.ip()).collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        Ok((name, addresses))
-    };
-    generate::named_devices(cluster)?
-        .into_iter()
-        .map(look_up)
-        .collect()
 }
 
 /// The passwords that a text leaves out, into a file of their own.

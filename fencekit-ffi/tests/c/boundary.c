@@ -66,6 +66,7 @@ static void refuse(void *handle, fencekit_result expected)
     GIVES(expected, fencekit_cluster_fence(handle, "a", 100, (fencekit_report **)&out, NULL));
     GIVES(expected, fencekit_cluster_status(handle, NULL, 100, (fencekit_statuses **)&out, NULL));
     GIVES(expected, fencekit_cluster_generate(handle, "pcs", NULL, (fencekit_generated **)&out, NULL));
+    GIVES(expected, fencekit_cluster_generate_with(handle, "pcs", NULL, 0, 100, (fencekit_generated **)&out, NULL));
     GIVES(expected, fencekit_cluster_doctor(handle, NULL, 100, (fencekit_diagnosis **)&out, NULL));
     GIVES(expected, fencekit_report_evidence(handle, 0, &evidence));
     GIVES(expected, fencekit_statuses_get(handle, 0, &status));
@@ -201,6 +202,7 @@ static void places_that_are_null(void)
     GIVES(NULL_ARG, fencekit_cluster_fence(two, "a", 60000, NULL, NULL));
     GIVES(NULL_ARG, fencekit_cluster_status(two, NULL, 100, NULL, NULL));
     GIVES(NULL_ARG, fencekit_cluster_generate(two, "pcs", NULL, NULL, NULL));
+    GIVES(NULL_ARG, fencekit_cluster_generate_with(two, "pcs", NULL, 0, 100, NULL, NULL));
     GIVES(NULL_ARG, fencekit_cluster_doctor(two, NULL, 100, NULL, NULL));
     /* A pointer that is not aligned is no place either; nothing is written there. */
     char bytes[2 * sizeof(fencekit_confirmation)] = {0};
@@ -307,6 +309,48 @@ static void what_is_generated(void)
     OK(fencekit_cluster_free(two));
 }
 
+static void what_is_generated_with_options(void)
+{
+    static const char named[] =
+        "stonith_nodes:\n"
+        "  a: {method: tasmota, ip: localhost, password_script: exec sleep 5, mgmt_ip: 10.0.0.1}\n"
+        "  b: {method: kasa, ip: 10.0.0.2, mgmt_ip: 10.0.0.3}\n";
+    fencekit_cluster *cluster = NULL;
+    fencekit_generated *made = NULL;
+    fencekit_error *error = NULL;
+    const fencekit_option for_b[] = {{"node", "b"}, {"resolve", "1"}, {"ntp_server", "10.0.0.9"}};
+    const fencekit_option wrong[][2] = {{{"nodes", "b"}, {"resolve", "1"}},
+                                        {{"node", "c"}, {"resolve", "1"}},
+                                        {{"resolve", "yes"}, {"node", "b"}},
+                                        {{"ntp_server", "pool"}, {"resolve", "1"}}};
+    const fencekit_option none[] = {{"node", NULL}};
+
+    OK(fencekit_cluster_from_text(named, &cluster, NULL));
+    /* A firewall needs addresses, and looks them up when it is told to. */
+    GIVES(FENCEKIT_RESULT_CONFIG, fencekit_cluster_generate_with(cluster, "nftables", NULL, 0, 5000, &made, NULL));
+    OK(fencekit_cluster_generate_with(cluster, "nftables", for_b, 3, 5000, &made, NULL));
+    CHECK(strstr(fencekit_generated_text(made), "127.0.0.1 . tcp . 80") != NULL);
+    CHECK(strstr(fencekit_generated_text(made), "10.0.0.9") != NULL);
+    CHECK(strstr(fencekit_generated_text(made), "10.0.0.2 . tcp") == NULL);
+    OK(fencekit_generated_free(made));
+    made = NULL;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        GIVES(FENCEKIT_RESULT_CONFIG,
+              fencekit_cluster_generate_with(cluster, "nftables", wrong[i], 2, 5000, &made, &error));
+        CHECK(made == NULL && strstr(fencekit_error_message(error), wrong[i][0].name) != NULL);
+        OK(fencekit_error_free(error));
+    }
+    GIVES(FENCEKIT_RESULT_NULL_ARGUMENT,
+          fencekit_cluster_generate_with(cluster, "nftables", none, 1, 5000, &made, NULL));
+    GIVES(FENCEKIT_RESULT_NULL_ARGUMENT,
+          fencekit_cluster_generate_with(cluster, "nftables", NULL, 1, 5000, &made, NULL));
+    /* The program that prints the password has no more time than the call. */
+    GIVES(FENCEKIT_RESULT_TIMEOUT, fencekit_cluster_generate_with(cluster, "tasmota", NULL, 0, 200, &made, &error));
+    CHECK(made == NULL && strstr(fencekit_error_message(error), "password_script") != NULL);
+    OK(fencekit_error_free(error));
+    OK(fencekit_cluster_free(cluster));
+}
+
 static void no_time_and_nobody_there(void)
 {
     fencekit_device *kasa = NULL;
@@ -381,6 +425,7 @@ int main(void)
     places_that_are_null();
     texts_that_are_wrong();
     what_is_generated();
+    what_is_generated_with_options();
     no_time_and_nobody_there();
 #ifdef FENCEKIT_PANIC_TEST
     a_panic();

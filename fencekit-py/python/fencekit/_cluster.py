@@ -157,8 +157,10 @@ class Cluster(_File):
         kind: str,
         *,
         file: Optional[_Path] = None,
+        node: Optional[str] = None,
         ntp_server: Optional[str] = None,
         secrets_file: Optional[str] = None,
+        resolve: bool = False,
         timeout: Optional[float] = None,
     ) -> Generated:
         """Configuration for others: ``"pcs"``, ``"crmsh"``, ``"cib"``, ``"ha-cluster"`` and so on, as of
@@ -167,14 +169,18 @@ class Cluster(_File):
         Args:
             kind: what to generate.
             file: where the cluster's nodes have the cluster file; None: where this one was loaded from.
-            ntp_server: a time server that the devices reach (tasmota).
+            node: the node that the text is for; None: all of them together (nftables).
+            ntp_server: a time server that the devices reach (tasmota, nftables).
             secrets_file: the name that the text has for the file with the passwords (tasmota).
-            timeout: for password files and programs, which are read where the text has to hold a password.
+            resolve: whether the addresses of devices that the cluster file names are looked up, once and now (nftables).
+            timeout: for these look-ups, and for password files and programs, which are read where the text has to hold a
+                password.
 
         Raises:
             ConfigError: the kind is not known, or cannot carry what the file says.
         """
-        return _records.generated(self._cluster.generate(kind, file, ntp_server, secrets_file, timeout).run())
+        work = self._cluster.generate(kind, file, node, ntp_server, secrets_file, resolve, timeout)
+        return _records.generated(work.run())
 
     def doctor(self, *nodes: str, networks: bool = True, timeout: Optional[float] = None) -> Diagnosis:
         """What is wrong with the fencing of these nodes, or of all, and how to mend it. Nothing is switched.

@@ -56,8 +56,10 @@ class Cluster:
         self,
         kind: str,
         file: str | os.PathLike[str] | None,
+        node: str | None,
         ntp_server: str | None,
         secrets_file: str | None,
+        resolve: bool,
         timeout: float | None,
     ) -> Work[dict[str, Any]]: ...
     def doctor(self, nodes: list[str], networks: bool, timeout: float | None) -> Work[dict[str, Any]]: ...

@@ -129,14 +129,15 @@ class Cluster(_File):
         kind: str,
         *,
         file: Optional[_Path] = None,
+        node: Optional[str] = None,
         ntp_server: Optional[str] = None,
         secrets_file: Optional[str] = None,
+        resolve: bool = False,
         timeout: Optional[float] = None,
     ) -> Generated:
         """See :meth:`fencekit.Cluster.generate`."""
-        return _records.generated(
-            await _ended(self._cluster.generate(kind, file, ntp_server, secrets_file, timeout))
-        )
+        work = self._cluster.generate(kind, file, node, ntp_server, secrets_file, resolve, timeout)
+        return _records.generated(await _ended(work))
 
     async def doctor(self, *nodes: str, networks: bool = True, timeout: Optional[float] = None) -> Diagnosis:
         """See :meth:`fencekit.Cluster.doctor`."""

@@ -131,7 +131,7 @@ impl Entry {
         self.settings_within(Deadline::far())
     }
 
-    fn settings_within(&self, deadline: Deadline) -> Result<Settings> {
+    pub(crate) fn settings_within(&self, deadline: Deadline) -> Result<Settings> {
         let mut settings = self.settings.clone();
         if let Some(password) = self.password.read_within(deadline)? {
             settings.set("password", password.expose())?;

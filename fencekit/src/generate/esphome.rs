@@ -8,6 +8,7 @@ mod secrets;
 use self::secrets::Secrets;
 use super::File;
 use crate::cluster::{Cluster, Entry, Password};
+use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::esphome::Transport;
 use crate::method::Method;
@@ -34,10 +35,19 @@ pub struct Firmware {
 /// [`Error::Config`] when two entries of one device contradict each other, when it has more switches than a board has
 /// pins, or a password cannot be read.
 pub fn firmware(cluster: &Cluster, random: &mut dyn FnMut(&mut [u8]) -> Result<()>) -> Result<Firmware> {
+    firmware_within(cluster, Deadline::far(), random)
+}
+
+/// The same; `deadline` bounds the programs that print passwords.
+pub(super) fn firmware_within(
+    cluster: &Cluster,
+    deadline: Deadline,
+    random: &mut dyn FnMut(&mut [u8]) -> Result<()>,
+) -> Result<Firmware> {
     let mut made = Firmware::default();
     let mut secrets = Secrets::new(random);
     for device in devices(cluster)? {
-        let text = device.yaml(&mut secrets, &mut made.notes)?;
+        let text = device.yaml(deadline, &mut secrets, &mut made.notes)?;
         made.files.push(File {
             name: format!("{}.yaml", device.name),
             text,
@@ -111,7 +121,7 @@ fn free_name(node: &str, devices: &[Device<'_>]) -> String {
 }
 
 impl Device<'_> {
-    fn yaml(&self, secrets: &mut Secrets<'_>, notes: &mut Vec<String>) -> Result<String> {
+    fn yaml(&self, deadline: Deadline, secrets: &mut Secrets<'_>, notes: &mut Vec<String>) -> Result<String> {
         let slug = self.name.replace('-', "_");
         let switches = self.switches()?;
         let mut text = self.head(&switches);
@@ -120,7 +130,7 @@ impl Device<'_> {
         text.push_str(&format!(
             "\nota:\n  - platform: esphome\n    password: !secret {ota}\n"
         ));
-        text.push_str(&self.web_server(&slug, secrets, notes)?);
+        text.push_str(&self.web_server(deadline, &slug, secrets, notes)?);
         text.push_str(
             "\nwifi:\n  ssid: !secret wifi_ssid\n  password: !secret wifi_password\n\
              \x20 # Asleep, the device would answer late or not at all.\n  power_save_mode: none\n\
@@ -193,7 +203,13 @@ impl Device<'_> {
     }
 
     /// Only where the cluster file asks for REST.
-    fn web_server(&self, slug: &str, secrets: &mut Secrets<'_>, notes: &mut Vec<String>) -> Result<String> {
+    fn web_server(
+        &self,
+        deadline: Deadline,
+        slug: &str,
+        secrets: &mut Secrets<'_>,
+        notes: &mut Vec<String>,
+    ) -> Result<String> {
         if !self.is_web() {
             return Ok(String::new());
         }
@@ -205,7 +221,9 @@ impl Device<'_> {
         let name = format!("{slug}_web_password");
         let mut given: Option<(&str, crate::Secret)> = None;
         for (node, entry) in self.nodes.iter().zip(&self.entries) {
-            let Some(password) = entry.settings()?.secret("password") else {
+            let settings = entry.settings_within(deadline);
+            let settings = settings.map_err(|error| crate::cluster::named(node, error))?;
+            let Some(password) = settings.secret("password") else {
                 continue;
             };
             match &given {

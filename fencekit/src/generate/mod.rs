@@ -13,7 +13,7 @@ mod prometheus;
 mod tasmota;
 
 pub use kind::Kind;
-pub use nftables::named_devices;
+pub use nftables::{named_devices, resolve};
 pub use produce::{File, Generated, Options, produce};
 #[cfg(feature = "tasmota")]
 pub use tasmota::{Firmware, tasmota, tasmota_secrets, tasmota_text};

@@ -10,6 +10,7 @@ use serde::ser::SerializeStruct;
 
 use super::Kind;
 use crate::cluster::Cluster;
+use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::stonith::{self, Configuration};
 
@@ -26,6 +27,15 @@ pub struct Options {
     pub resolved: BTreeMap<String, Vec<IpAddr>>,
     /// The name of the file that the passwords will be in, for the text to mention ([`Kind::Tasmota`]).
     pub secrets_file: Option<String>,
+    /// Until when programs may run that print passwords ([`Kind::Esphome`], [`Kind::Tasmota`]). `None`: each has its
+    /// ten seconds.
+    pub deadline: Option<Deadline>,
+}
+
+impl Options {
+    fn deadline(&self) -> Deadline {
+        self.deadline.unwrap_or_else(Deadline::far)
+    }
 }
 
 /// What was generated. Serialises without the texts of secret [`files`](Self::files).
@@ -120,7 +130,7 @@ impl Serialize for File {
 /// [`Error::Config`] for what this kind cannot carry and for timeouts that do not fit together, with the option's
 /// name; when a password that it needs cannot be read; and when there is nothing to generate.
 /// [`Error::Unsupported`] when this build lacks the backend that the kind is for, or the system gives no random
-/// numbers for keys.
+/// numbers for keys. [`Error::Timeout`] when the options' deadline comes before a password.
 pub fn produce(kind: Kind, cluster: &Cluster, file: &Path, options: &Options) -> Result<Generated> {
     match kind {
         Kind::Pcs => configuration(kind, cluster, file, stonith::pcs),
@@ -134,7 +144,7 @@ pub fn produce(kind: Kind, cluster: &Cluster, file: &Path, options: &Options) ->
         Kind::Ansible => super::ansible::ansible(cluster, file),
         Kind::Nftables => super::nftables::nftables(cluster, options),
         Kind::Prometheus => Ok(super::prometheus::prometheus(cluster)),
-        Kind::Esphome => esphome(cluster),
+        Kind::Esphome => esphome(cluster, options),
         Kind::Tasmota => tasmota(cluster, options),
     }
 }
@@ -172,8 +182,8 @@ pub(super) fn directory(kind: Kind, files: Vec<File>, notes: Vec<String>) -> Gen
 }
 
 #[cfg(feature = "esphome")]
-fn esphome(cluster: &Cluster) -> Result<Generated> {
-    let made = super::esphome::firmware(cluster, &mut |bytes| {
+fn esphome(cluster: &Cluster, options: &Options) -> Result<Generated> {
+    let made = super::esphome::firmware_within(cluster, options.deadline(), &mut |bytes| {
         getrandom::fill(bytes)
             .map_err(|cause| Error::unsupported("this system gives no random numbers").caused_by(cause))
     })?;
@@ -181,14 +191,14 @@ fn esphome(cluster: &Cluster) -> Result<Generated> {
 }
 
 #[cfg(not(feature = "esphome"))]
-fn esphome(_: &Cluster) -> Result<Generated> {
+fn esphome(_: &Cluster, _: &Options) -> Result<Generated> {
     Err(lacks("esphome"))
 }
 
 /// Settings for devices' firmware.
 #[cfg(feature = "tasmota")]
 fn tasmota(cluster: &Cluster, options: &Options) -> Result<Generated> {
-    let devices = super::tasmota(cluster, options.ntp_server)?;
+    let devices = super::tasmota::within(cluster, options.ntp_server, options.deadline())?;
     let mut notes = Vec::new();
     if devices.is_empty() {
         notes.push("the cluster file has no node with method tasmota".to_owned());

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::cluster::{Cluster, Entry};
+use crate::cluster::{self, Cluster, Entry};
+use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::method::Method;
 
@@ -35,6 +36,15 @@ pub struct Firmware {
 /// [`Error::Config`] for a plug that is no relay number, two passwords for one device, or a password that cannot be read, is longer than the
 /// firmware keeps, or holds what its console cannot carry.
 pub fn tasmota(cluster: &Cluster, ntp_server: Option<IpAddr>) -> Result<Vec<Firmware>> {
+    within(cluster, ntp_server, Deadline::far())
+}
+
+/// The same; `deadline` bounds the programs that print passwords.
+pub(super) fn within(
+    cluster: &Cluster,
+    ntp_server: Option<IpAddr>,
+    deadline: Deadline,
+) -> Result<Vec<Firmware>> {
     let mut devices: BTreeMap<String, Firmware> = BTreeMap::new();
     // Of which node a device's password is.
     let mut password_of: BTreeMap<String, &str> = BTreeMap::new();
@@ -49,7 +59,8 @@ pub fn tasmota(cluster: &Cluster, ntp_server: Option<IpAddr>) -> Result<Vec<Firm
                 password: None,
             });
             device.nodes.push((node.name.clone(), relay));
-            let Some(password) = entry.password.read()? else {
+            let password = entry.password.read_within(deadline);
+            let Some(password) = password.map_err(|error| cluster::named(&node.name, error))? else {
                 continue;
             };
             let password = web_password(&node.name, password.expose())?;

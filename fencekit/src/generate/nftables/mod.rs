@@ -13,6 +13,7 @@ use doors::{Door, address_of, doors};
 
 use super::{Generated, Kind, Options};
 use crate::cluster::{Cluster, Node};
+use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 
 /// The ruleset.
@@ -59,6 +60,33 @@ pub fn named_devices(cluster: &Cluster) -> Result<BTreeSet<String>> {
         }
     }
     Ok(names)
+}
+
+/// The addresses that these names have now, for [`Options::resolved`]. Name servers set the pace, `deadline` ends it.
+///
+/// # Errors
+/// [`Error::Config`] for a name without an address, and as [`named_devices`]; [`Error::Timeout`].
+pub async fn resolve(cluster: &Cluster, deadline: Deadline) -> Result<BTreeMap<String, Vec<IpAddr>>> {
+    let mut resolved = BTreeMap::new();
+    for name in named_devices(cluster)? {
+        let look_up = async {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+            found.map_err(|cause| {
+                Error::config(
+                    "resolve",
+                    format!("{name} has no address now: {cause}"),
+                    "write the device's address into the cluster file",
+                )
+                .caused_by(cause)
+            })
+        };
+        let found = deadline.run("looking up the devices' names", look_up).await?;
+        let mut addresses: Vec<_> = found.map(|address| address.ip()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        resolved.insert(name, addresses);
+    }
+    Ok(resolved)
 }
 
 /// A device's port, as a packet has it.
@@ -111,7 +139,7 @@ impl<'c> Around<'c> {
             return Err(Error::config(
                 format!("{node}: ip"),
                 format!("\"{host}\" is a name, and a firewall rule holds for addresses alone"),
-                "write the device's address, or have names looked up now with --resolve",
+                "write the device's address, or have names looked up now: resolve, --resolve on the command line",
             ));
         };
         let shown: Vec<_> = found.iter().map(ToString::to_string).collect();

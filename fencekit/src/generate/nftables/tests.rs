@@ -78,7 +78,7 @@ fn a_name_is_refused_with_a_word_and_taken_once_it_was_looked_up() {
     assert_eq!(
         error,
         "a: ip: \"plug-a.lan\" is a name, and a firewall rule holds for addresses alone; write the device's address, \
-         or have names looked up now with --resolve"
+         or have names looked up now: resolve, --resolve on the command line"
     );
     let cluster = Cluster::from_text(file, "test").unwrap();
     assert_eq!(
