@@ -56,6 +56,8 @@ unsafe impl Send for Userdata {}
 thread_local! {
     /// Whether this thread is in a call that talks to devices.
     static IN_CALL: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread is in the callback, of whatever call: a cluster file or a password that is read is told of, too.
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Marks the thread as being in a call until it is dropped.
@@ -65,7 +67,7 @@ impl InCall {
     /// # Errors
     /// `Reentered` when it is in one already.
     pub(crate) fn enter() -> Result<Self, Failure> {
-        if IN_CALL.replace(true) {
+        if IN_CALLBACK.get() || IN_CALL.replace(true) {
             return Err(Failure::new(
                 fencekit_result::Reentered,
                 "called from the log callback; make this call once the other one has returned",
@@ -90,9 +92,9 @@ impl Log for ToProgram {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // Within a call that reads a file no flag is set, but that is the program's thread as well; only a thread that
-        // looks a host name up is not, and it logs nothing.
-        if !self.enabled(record.metadata()) {
+        // This is the program's thread; only one that looks a host name up, or reads a password, is not, and it logs nothing.
+        // What the callback itself causes is not told to it: that would never end.
+        if !self.enabled(record.metadata()) || IN_CALLBACK.get() {
             return;
         }
         let Some(callback) = state::with(|state| state.callback) else {
@@ -100,9 +102,11 @@ impl Log for ToProgram {
         };
         let message = text::line(&record.args().to_string());
         let level = level_of(record.level()) as u32;
+        IN_CALLBACK.set(true);
         // SAFETY: the program promised that its function takes these arguments, on any of its threads, and returns; the
         // message lives until it has.
         unsafe { (callback.function)(callback.userdata.0, level, message.as_ptr()) };
+        IN_CALLBACK.set(false);
     }
 
     fn flush(&self) {}

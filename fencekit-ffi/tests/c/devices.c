@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,6 +89,25 @@ static void the_log(fencekit_device *plug)
     CHECK(heard.lines == 0);
     OK(fencekit_error_free(error));
     OK(fencekit_device_free(nobody));
+}
+
+/* A password that others can read is told of too, while a device is made: the callback may not switch anything then either. */
+static void the_log_of_a_password(const char *cluster_file, fencekit_device *plug)
+{
+    struct heard heard = {pthread_self(), plug, 0, 0, 0};
+    char path[4096], json[5000];
+    fencekit_device *made = NULL;
+    FILE *secret;
+    CHECK(snprintf(path, sizeof path, "%s.secret", cluster_file) < (int)sizeof path);
+    secret = fopen(path, "w");
+    CHECK(secret != NULL && fputs("s3cret\n", secret) >= 0 && fclose(secret) == 0 && chmod(path, 0644) == 0);
+    snprintf(json, sizeof json,
+             "{\"method\": \"kasa\", \"ip\": \"127.0.0.1\", \"username\": \"u\", \"password_file\": \"%s\"}", path);
+    OK(fencekit_log_set(on_log, &heard, FENCEKIT_LOG_LEVEL_WARNING));
+    OK(fencekit_device_from_json(json, &made, NULL));
+    OK(fencekit_log_set(NULL, NULL, FENCEKIT_LOG_LEVEL_OFF));
+    CHECK(heard.lines == 1 && heard.on_other_threads == 0 && heard.reentered == 1);
+    OK(fencekit_device_free(made));
 }
 
 static void whole_nodes(const char *path, const char *node)
@@ -173,6 +193,7 @@ int main(int argc, char **argv)
     OK(fencekit_device_from_json(argv[3], &plug, NULL));
     one_device(plug);
     the_log(plug);
+    the_log_of_a_password(argv[1], plug);
     whole_nodes(argv[1], argv[2]);
     after_a_fork(plug);
     OK(fencekit_device_free(plug));
