@@ -152,6 +152,8 @@ options:
     description:
       - Instead of a device's options, a node of the cluster file by its name. All devices that feed it are meant, and
         it is off when every one of them is.
+      - The devices' options stand in the cluster file then; one beside it, O(expect_identity) or O(off_max_watts) for
+        instance, is an error.
     type: str
   timeout:
     description: How many seconds everything together may take. Left out, it follows from the other limits.

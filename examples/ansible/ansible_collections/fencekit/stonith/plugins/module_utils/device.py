@@ -74,6 +74,20 @@ def device_options(params):
     return given
 
 
+def refuse_for_node(module):
+    """A node's devices have their options in the cluster file: one beside O(node) would promise what nobody does."""
+    if module.params["node"] is None:
+        return
+    given = sorted(device_options(module.params))
+    if given:
+        module.fail_json(
+            msg="%s: for a single device alone, and not asked of a node; write it into the cluster file, or leave it out"
+            % ", ".join(given),
+            error="ConfigError",
+            exit_code=2,
+        )
+
+
 def open_device(params):
     """The device. Nothing is sent yet; a wrong option is fencekit's ConfigError."""
     return fencekit.Device(params["method"], **device_options(params))

@@ -119,6 +119,7 @@ from ansible_collections.fencekit.stonith.plugins.module_utils.device import (
     device_spec,
     one_of_both,
     open_device,
+    refuse_for_node,
 )
 
 
@@ -156,6 +157,7 @@ def main():
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True, **one_of_both())
     require_fencekit(module)
     hide_secrets(module)
+    refuse_for_node(module)
     try:
         result = (of_device if module.params["node"] is None else of_node)(module.params)
     except fencekit.FenceError as error:

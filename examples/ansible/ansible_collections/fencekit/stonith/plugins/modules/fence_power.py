@@ -124,6 +124,7 @@ from ansible_collections.fencekit.stonith.plugins.module_utils.device import (
     device_spec,
     one_of_both,
     open_device,
+    refuse_for_node,
 )
 
 
@@ -184,6 +185,7 @@ def main():
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True, **one_of_both())
     require_fencekit(module)
     hide_secrets(module)
+    refuse_for_node(module)
     try:
         result = run(module)
     except fencekit.FenceError as error:

@@ -146,3 +146,18 @@ def test_a_fallback_in_check_mode_counts_as_the_package_says(package, run, wante
 def test_a_device_or_a_node(run, package):
     assert "one of the following is required: method, node" in run("fence_power", state="off")["msg"]
     assert "mutually exclusive: method|node" in run("fence_power", state="off", node="a", **PLUG)["msg"]
+
+
+@pytest.mark.parametrize("module, state", [("fence_power", {"state": "off"}), ("fence_info", {})])
+@pytest.mark.parametrize("option", [
+    {"off_max_watts": 5.0},
+    {"expect_identity": "50:c7:bf:00:00:01"},
+    {"plug": "2"},
+    {"password": "correct-horse"},
+])
+def test_a_node_takes_no_option_that_nobody_would_honour(package, run, module, state, option):
+    ran = run(module, node="storage-b", **state, **option)
+    (name,) = option
+    assert ran.failed and ran["msg"].startswith(name + ": for a single device alone")
+    assert (ran["error"], ran["exit_code"]) == ("ConfigError", 2)
+    assert package.called() == [] and "correct-horse" not in str(ran.result)
