@@ -10,9 +10,16 @@ import os
 import re
 
 from ansible_collections.fencekit.stonith.plugins.module_utils.core import fencekit
+from ansible_collections.fencekit.stonith.plugins.module_utils.device import device_spec
 from ansible_collections.fencekit.stonith.plugins.module_utils.masking import OWN, secrets_in
 
 DEFAULT_CONFIG = "/etc/fencekit/cluster.yml"
+
+# The cluster file's own keys, beside those of devices; whatever is below them is no secret.
+_PLAIN_KEYS = (
+    "client_ips delay metered_wait mgmt_ip monitor_interval off_timeout on_timeout password_env quorum_nodes require_witness secrets "
+    "storage_ip tcp_ports wait witnesses"
+).split()
 
 # Keys that no reader of YAML takes for a number, a truth value or nothing.
 _PLAIN = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)\Z)[a-z_][a-z0-9_-]*\Z", re.IGNORECASE)
@@ -36,9 +43,32 @@ def hide_secrets(module):
     cluster = module.params["cluster"]
     if cluster is None:
         return
-    others = set(_leaves(cluster)) - secrets_in(cluster)
-    module.no_log_values.difference_update(others)
-    module.no_log_values.update(secrets_in(cluster))
+    hidden = secrets_in(cluster) | set(_doubtful(cluster))
+    module.no_log_values.difference_update(set(_leaves(cluster)) - hidden)
+    module.no_log_values.update(hidden)
+
+
+def _plain_keys():
+    """The keys whose values are no secrets."""
+    keys = set(_PLAIN_KEYS)
+    for name, option in device_spec().items():
+        if not option.get("no_log"):
+            keys.update([name], option.get("aliases", []))
+    return keys
+
+
+def _doubtful(value, plain=None):
+    """What stands under a key that is not known, which may be a mistyped ``password``."""
+    plain = plain or _plain_keys()
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in plain:
+                yield from _doubtful(inner, plain)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _doubtful(inner, plain)
+    elif value is not None and not isinstance(value, bool) and str(value):
+        yield str(value)
 
 
 def _leaves(value):

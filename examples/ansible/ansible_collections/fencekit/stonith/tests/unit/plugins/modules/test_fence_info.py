@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ansible_collections.fencekit.stonith.tests.unit.conftest import Record
 
 PLUG = {"method": "kasa", "ip": "10.20.20.202"}
@@ -47,3 +49,17 @@ def test_a_node_tells_of_all_its_devices(package, run):
     package.answers["status"] = [Record(power="unknown", detail="kasa @ 10.20.20.202: no answer", devices=[])]
     ran = run("fence_info", node="storage-b")
     assert ran.failed and "no answer" in ran["msg"]
+
+
+@pytest.mark.parametrize("wrong", [
+    {"stonith_nodes": {"a": {"method": "kasa", "ip": "10.20.20.202", "pasword": "hidden-7391"}}},
+    {"stonith_nodes": {"a": {"method": "kasa", "ip": "10.20.20.202", "password": ["hidden-7391"]}}},
+    {"stonith_nodes": {"a": {"ip": "10.20.20.202", "devices": [{"method": "kasa", "paswrd": {"is": "hidden-7391"}}]}}},
+    {"stonith_nodes": {"a": {"method": "kasa", "ip": "10.20.20.202"}}, "token_of_others": "hidden-7391"},
+])
+def test_a_mistyped_password_is_hidden_as_well(package, run, wrong):
+    package.answers["from_dict"] = package.ConfigError("10.20.20.202 is told, hidden-7391 is not")
+    ran = run("fence_info", node="a", cluster=wrong)
+    assert ran.failed and "10.20.20.202 is told" in ran["msg"]
+    assert "hidden-7391" not in ran.out + "".join(ran.logged)
+    assert "kasa" in str(ran["invocation"])

@@ -38,13 +38,13 @@ def test_every_other_verdict_is_a_failure_with_its_evidence(package, run, verdic
 def test_the_cluster_of_variables_shows_everything_but_its_secrets(package, run):
     package.answers["from_dict"] = package.ConfigError("stonith_nodes.storage-b.mehtod: is not known", exit_code=2)
     cluster = {"stonith_nodes": {"storage-b": {
-        "mehtod": "kasa", "password": "hidden-7391", "devices": [{"ip": "10.20.20.202", "encryption_key": "hidden-7392"}],
+        "mehtod": "kasa", "plug": "left", "password": "hidden-7391", "devices": [{"ip": "10.20.20.202", "encryption_key": "hidden-7392"}],
         "power_off_url": "/off?token=hidden-7393",
     }}}
     ran = run("fence_verify", node="storage-b", cluster=cluster)
     assert ran.failed
     assert ran["msg"] == "stonith_nodes.storage-b.mehtod: is not known"
     assert package.calls[0][1] == cluster
-    assert "kasa" in ran.out and "10.20.20.202" in ran.out
+    assert "left" in ran.out and "10.20.20.202" in ran.out
     assert "hidden-" not in ran.out + "".join(ran.logged)
     assert "password" not in "".join(ran.logged)
