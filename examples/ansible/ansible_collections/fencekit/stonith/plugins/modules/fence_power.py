@@ -75,7 +75,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 state:
-  description: The state that the device reported last; in check mode the one that it would have.
+  description:
+    - The state that the device reported last. In check mode nothing is switched, so that is the one that it still has;
+      the C(diff) tells the one that it would have.
   returned: success
   type: str
   sample: "off"
@@ -172,7 +174,8 @@ def run(module):
     before = result.pop("all_before", [result["previous_state"]])
     result.update(
         changed=any(state != wanted for state in before),
-        state=wanted,
+        # What follows may run in check mode all the same: it must not take for off what nobody has switched.
+        state=result["previous_state"] if module.check_mode else wanted,
         diff={"before": {"state": result["previous_state"]}, "after": {"state": wanted}},
     )
     return result

@@ -40,6 +40,9 @@ def test_check_mode_only_looks(package, run, wanted, before, changed):
     ran = run("fence_power", check=True, state=wanted, **PLUG)
     assert ran["changed"] is changed
     assert package.called() == ["Device", "status"]
+    # A task that runs in check mode all the same must not read of an off that nobody has switched.
+    assert ran["state"] == ran["previous_state"] == before
+    assert ran["diff"] == {"before": {"state": before}, "after": {"state": wanted}}
 
 
 def test_check_mode_fails_where_the_state_cannot_be_told(package, run):
