@@ -5,8 +5,10 @@
 >>> plug.off()  # doctest: +SKIP
 Confirmation(before='on', commands=1, looks=1)
 
-A call that returns has succeeded; everything else is a :class:`FenceError`. A false "it is off" destroys data, so
-nothing that is unknown is ever taken for off. :mod:`fencekit.aio` has the same calls for asyncio.
+A call that switches something has succeeded when it returns; everything else is a :class:`FenceError`. Three calls tell by
+their result instead: ``verify``, whose report is true only when the node is proven dead, ``doctor``, and ``reboot``, whose
+off is certain but whose on may have failed. A false "it is off" destroys data, so nothing that is unknown is ever taken for
+off. :mod:`fencekit.aio` has the same calls for asyncio.
 """
 
 from typing import TYPE_CHECKING, Any
