@@ -55,9 +55,20 @@ pub struct fencekit_option {
     pub value: Text,
 }
 
+impl fencekit_option {
+    /// Both texts.
+    ///
+    /// # Errors
+    /// `NullArgument` and `InvalidUtf8`, with the option's name once that is known.
+    pub(crate) fn get(&self) -> Result<(&str, &str), Failure> {
+        let name = self.name.get("an option's name")?;
+        Ok((name, self.value.get(&format!("the value of the option {name}"))?))
+    }
+}
+
 /// Makes a device of a method (`ipmi`, `kasa`, `tasmota`, `esphome` or `http`) and `count` options, which may be NULL for
 /// none. The options are those of the method's fence agent, timing and `expect_identity`, `off_max_watts` and
-/// `confirm_reads` among them. A `password_file` or `password_script` is read now, which may take ten seconds.
+/// `confirm_reads` among them; of one that is given twice the last counts. A `password_file` or `password_script` is read now, which may take ten seconds.
 /// Nothing is sent to the device.
 ///
 /// Returns `FENCEKIT_RESULT_CONFIG` when an option is unknown, wrong or missing, and `FENCEKIT_RESULT_UNSUPPORTED` when
@@ -74,10 +85,8 @@ pub extern "C" fn fencekit_device_new(
         let place = device.check("device")?;
         let mut settings = Settings::new(method.get("method")?.parse()?);
         for option in options.get(count, "options")? {
-            settings.set(
-                option.name.get("an option's name")?,
-                option.value.get("an option's value")?,
-            )?;
+            let (name, value) = option.get()?;
+            settings.set(name, value)?;
         }
         place.write(handle::new(device_of(settings)?));
         Ok(())

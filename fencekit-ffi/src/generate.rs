@@ -134,8 +134,8 @@ pub extern "C" fn fencekit_cluster_generate_with(
         let mut file = loaded.place();
         let mut resolve = false;
         for option in options.get(count, "options")? {
-            let value = option.value.get("an option's value")?;
-            match option.name.get("an option's name")? {
+            let (name, value) = option.get()?;
+            match name {
                 "file" => file = PathBuf::from(value),
                 "node" => wanted.node = Some(value.to_owned()),
                 "ntp_server" => wanted.ntp_server = Some(address(value)?),

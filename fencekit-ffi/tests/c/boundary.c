@@ -276,6 +276,18 @@ static void texts_that_are_wrong(void)
     OK(fencekit_cluster_free(two));
 }
 
+static void a_wrong_text_names_its_option(void)
+{
+    const fencekit_option wrong[] = {{"plug", NULL}, {"expect_identity", "\xff\xfe"}};
+    fencekit_device *device = NULL;
+    fencekit_error *error = NULL;
+    for (size_t i = 0; i < 2; i++) {
+        CHECK(fencekit_device_new("kasa", wrong + i, 1, &device, &error) != FENCEKIT_RESULT_OK && device == NULL);
+        CHECK(strstr(fencekit_error_message(error), wrong[i].name) != NULL);
+        OK(fencekit_error_free(error));
+    }
+}
+
 static void what_is_generated(void)
 {
     fencekit_cluster *two = cluster();
@@ -424,6 +436,7 @@ int main(void)
     freed_in_every_order();
     places_that_are_null();
     texts_that_are_wrong();
+    a_wrong_text_names_its_option();
     what_is_generated();
     what_is_generated_with_options();
     no_time_and_nobody_there();
