@@ -1,7 +1,7 @@
 //! Passwords from elsewhere: `password_file` and `password_script`, which keep them out of the cluster's
 //! configuration and out of every process list.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -48,6 +48,11 @@ impl Settings {
 /// # Errors
 /// [`Error::Config`] when it cannot be read, or does not hold exactly one line of text.
 pub fn from_file(path: &Path) -> Result<Secret> {
+    from_file_within(path, PATIENCE)
+}
+
+/// The same for at most `patience`: opening a pipe that nobody writes to takes for ever, too.
+pub(crate) fn from_file_within(path: &Path, patience: Duration) -> Result<Secret> {
     let shown = path.display();
     let cannot = |cause: std::io::Error| {
         Error::config(
@@ -57,8 +62,16 @@ pub fn from_file(path: &Path) -> Result<Secret> {
         )
         .caused_by(cause)
     };
-    let file = File::open(path).map_err(cannot)?;
-    let about = file.metadata().map_err(cannot)?;
+    let place = path.to_owned();
+    let (about, bytes) = within(patience, move || open_and_read(&place))
+        .ok_or_else(|| {
+            Error::config(
+                "password_file",
+                format!("{shown} gave nothing within {:.1} s", patience.as_secs_f64()),
+                "give a regular file",
+            )
+        })?
+        .map_err(cannot)?;
     if about.is_dir() {
         return Err(Error::config(
             "password_file",
@@ -69,15 +82,6 @@ pub fn from_file(path: &Path) -> Result<Secret> {
     if about.is_file() && about.permissions().mode() & 0o024 != 0 {
         log::warn!("password_file: {shown} is open to other users; run chmod 600 {shown}");
     }
-    let bytes = read_within(file, PATIENCE)
-        .ok_or_else(|| {
-            Error::config(
-                "password_file",
-                format!("{shown} gave nothing within {} s", PATIENCE.as_secs()),
-                "give a regular file",
-            )
-        })?
-        .map_err(cannot)?;
     one_line(bytes).map_err(|problem| {
         Error::config(
             "password_file",
@@ -85,6 +89,18 @@ pub fn from_file(path: &Path) -> Result<Secret> {
             "write the password alone on one line",
         )
     })
+}
+
+/// What a file is, and what is in it; nothing of a directory.
+fn open_and_read(path: &Path) -> std::io::Result<(Metadata, Zeroizing<Vec<u8>>)> {
+    let file = File::open(path)?;
+    let about = file.metadata()?;
+    let bytes = if about.is_dir() {
+        Zeroizing::default()
+    } else {
+        read_all(file)?
+    };
+    Ok((about, bytes))
 }
 
 /// The password in a variable of the environment.
@@ -130,7 +146,10 @@ pub fn from_script(command: &str, patience: Duration) -> Result<Secret> {
             )
             .caused_by(cause)
         })?;
-    let printed = child.stdout.take().and_then(|out| read_within(out, patience));
+    let printed = child
+        .stdout
+        .take()
+        .and_then(|out| within(patience, || read_all(out)));
     let ended = wait_within(&mut child, patience.saturating_sub(began.elapsed()));
     let (Some(printed), Some(ended)) = (printed, ended) else {
         return Err(wrong(
@@ -160,20 +179,22 @@ fn shell_or_program(command: &str) -> Command {
     shell
 }
 
-/// Everything up to the end or to just above [`LONGEST`]; `None` when the end does not come in time. The reading
-/// thread is then left behind: nothing can end a read on a pipe that somebody else keeps open.
-fn read_within(
-    mut source: impl Read + Send + 'static,
-    patience: Duration,
-) -> Option<std::io::Result<Zeroizing<Vec<u8>>>> {
+/// What comes of some reading, `None` when it does not end in time. The reading thread is then left behind: nothing can
+/// end a read on a pipe that somebody else keeps open.
+fn within<T: Send + 'static>(patience: Duration, read: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (send, receive) = mpsc::sync_channel(1);
     std::thread::spawn(move || {
-        // Large enough never to be moved, which would leave a copy behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(2 * LONGEST));
-        let outcome = source.by_ref().take(LONGEST as u64 + 1).read_to_end(&mut bytes);
-        let _ = send.send(outcome.map(|_| bytes));
+        let _ = send.send(read());
     });
     receive.recv_timeout(patience).ok()
+}
+
+/// Everything up to the end or to just above [`LONGEST`].
+fn read_all(source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    // Large enough never to be moved, which would leave a copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * LONGEST));
+    source.take(LONGEST as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// How a child ended; one that does not end in time is killed.
@@ -238,6 +259,29 @@ mod tests {
         assert_eq!(read(b"hunter2\n").unwrap().expose(), "hunter2");
         assert_eq!(read(b" two words \r\n").unwrap().expose(), " two words ");
         assert_eq!(read(b"no end").unwrap().expose(), "no end");
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_takes_no_longer_than_it_may() {
+        let path = file(b"");
+        std::fs::remove_file(&path).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let began = Instant::now();
+        let error = from_file_within(&path, Duration::from_millis(200)).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("gave nothing within 0.2 s; give a regular file"),
+            "{error}"
+        );
+        #[cfg(feature = "cluster")]
+        {
+            let limit = crate::Deadline::after(Duration::from_millis(200));
+            let password = crate::cluster::Password::File(path.clone());
+            assert!(matches!(password.read_within(limit), Err(Error::Timeout { .. })));
+        }
+        assert!(began.elapsed() < Duration::from_secs(5));
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]

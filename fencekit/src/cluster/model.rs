@@ -214,31 +214,40 @@ impl Password {
     /// The same within a limit.
     ///
     /// # Errors
-    /// As [`read`](Self::read), and [`Error::Timeout`] when `deadline` comes before the script's end.
+    /// As [`read`](Self::read), and [`Error::Timeout`] when `deadline` comes before the password.
     pub fn read_within(&self, deadline: Deadline) -> Result<Option<Secret>> {
         match self {
             Self::None => Ok(None),
             Self::Given(secret) => Ok(Some(secret.clone())),
-            Self::File(path) => credentials::from_file(path).map(Some),
+            Self::File(path) => {
+                let read = |patience| credentials::from_file_within(path, patience);
+                read_in_time("password_file", deadline, read).map(Some)
+            }
             Self::Environment(variable) => credentials::from_environment(variable).map(Some),
-            Self::Script(command) => from_script(command, deadline).map(Some),
+            Self::Script(command) => {
+                let read = |patience| credentials::from_script(command, patience);
+                read_in_time("password_script", deadline, read).map(Some)
+            }
         }
     }
 }
 
-fn from_script(command: &str, deadline: Deadline) -> Result<Secret> {
+fn read_in_time(
+    option: &str,
+    deadline: Deadline,
+    read: impl FnOnce(Duration) -> Result<Secret>,
+) -> Result<Secret> {
     let patience = deadline.remaining().min(SCRIPT_PATIENCE);
     let out_of_time = |source| Error::Timeout {
-        doing: "waiting for the password_script".to_owned(),
+        doing: format!("waiting for the {option}"),
         waited: patience,
         source,
     };
     if patience.is_zero() {
         return Err(out_of_time(None));
     }
-    let read = credentials::from_script(command, patience);
     // That the caller's time was over says more than that the program was still running.
-    read.map_err(|error| match deadline.expired() {
+    read(patience).map_err(|error| match deadline.expired() {
         true => out_of_time(Some(Box::new(error))),
         false => error,
     })
