@@ -9,7 +9,7 @@ either state then. After a fork they raise RuntimeError in the child, since the 
 """
 
 import asyncio
-from typing import Any, Iterable, List, Optional, TypeVar, Union
+from typing import Any, Coroutine, Generator, Iterable, List, Optional, TypeVar, Union
 
 from . import _fencekit, _records
 from ._cluster import _File, _Path, search
@@ -57,6 +57,33 @@ async def _ended(work: "_fencekit.Work[_T]") -> _T:
         return await future
     finally:
         running.stop()
+
+
+class _Unawaited(Coroutine[Any, Any, _T]):
+    """A call that nobody has awaited yet, and that is no answer: a plain coroutine is true, and ``if cluster.verify(node)``
+    would take every node for dead.
+    """
+
+    __slots__ = ("_coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, _T]) -> None:
+        self._coroutine = coroutine
+
+    def __bool__(self) -> bool:
+        self._coroutine.close()
+        raise TypeError("the verification was not awaited: write `await` before the call")
+
+    def __await__(self) -> Generator[Any, Any, _T]:
+        return self._coroutine.__await__()
+
+    def send(self, value: Any) -> Any:
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        self._coroutine.close()
 
 
 class Device(_Named):
@@ -120,8 +147,15 @@ class Cluster(_File):
         """See :meth:`fencekit.Cluster.fence`."""
         return _records.fenced(await _ended(self._cluster.fence(node, wait, timeout)))
 
-    async def verify(self, node: str, *, wait: Optional[float] = None, timeout: Optional[float] = None) -> Report:
-        """See :meth:`fencekit.Cluster.verify`."""
+    def verify(
+        self, node: str, *, wait: Optional[float] = None, timeout: Optional[float] = None
+    ) -> Coroutine[Any, Any, Report]:
+        """See :meth:`fencekit.Cluster.verify`. It is to be awaited; taken for true or false without that, it raises
+        TypeError.
+        """
+        return _Unawaited(self._verify(node, wait, timeout))
+
+    async def _verify(self, node: str, wait: Optional[float], timeout: Optional[float]) -> Report:
         return _records.report(await _ended(self._cluster.verify(node, wait, timeout)))
 
     async def generate(
