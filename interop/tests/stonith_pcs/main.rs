@@ -8,6 +8,7 @@
     clippy::unwrap_used
 )]
 
+mod every_file;
 mod versions;
 
 use std::fs;
@@ -27,6 +28,7 @@ const AGENTS: &[&str] = &[
     "fence_esphome",
     "fence_http",
     "fence_ipmi",
+    "fence_check",
 ];
 const SCHEMAS: &str = "/usr/share/pacemaker/pacemaker-3.0.rng";
 const EMPTY: &str = r#"<cib crm_feature_set="3.0.14" validate-with="pacemaker-3.0" epoch="1" num_updates="0" admin_epoch="0"><configuration><crm_config/><nodes><node id="1" uname="storage-a"/><node id="2" uname="storage-b"/><node id="3" uname="quorum"/><node id="4" uname="a"/><node id="5" uname="b"/></nodes><resources/><constraints/></configuration><status/></cib>"#;
@@ -141,6 +143,18 @@ impl Place {
         run(&mut command, "", LIMIT)
     }
 
+    /// What Pacemaker's verifier says.
+    fn verify(&self) {
+        let bare = self.dir.path().join("bare.xml");
+        fs::write(&bare, without_nodes(&self.text())).unwrap();
+        let out = run(
+            Command::new("crm_verify").arg("-V").arg("-x").arg(bare),
+            "",
+            LIMIT,
+        );
+        assert!(out.ok(), "{out}");
+    }
+
     /// The value of an option as pcs itself tells it.
     fn value(&self, resource: &str, option: &str) -> Option<String> {
         let mut command = Command::new("pcs");
@@ -155,6 +169,13 @@ impl Place {
         let pair = pairs.iter().find(|pair| pair["name"] == option)?;
         Some(pair["value"].as_str().unwrap().to_owned())
     }
+}
+
+/// The configuration alone, for the verifier: the nodes have no state here, and it warns of that.
+fn without_nodes(cib: &str) -> String {
+    let (before, rest) = cib.split_once("<nodes>").unwrap();
+    let (_, after) = rest.split_once("</nodes>").unwrap();
+    format!("{before}<nodes/>{after}")
 }
 
 macro_rules! pcs {
