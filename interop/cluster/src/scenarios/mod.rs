@@ -2,6 +2,7 @@
 
 mod blocked;
 mod configuration;
+mod defaults;
 mod plain;
 mod supplies;
 mod told;
@@ -81,12 +82,20 @@ pub(crate) const CLUSTERS: &[Planned] = &[
         begin: |lab| fenced_by(lab, SUPPLIES),
         scenarios: supplies::SCENARIOS,
     },
+    Planned {
+        name: "defaults",
+        file: DEFAULTS,
+        begin: |lab| fenced_by(lab, DEFAULTS),
+        scenarios: defaults::SCENARIOS,
+    },
 ];
 
 /// Both storage nodes on smart plugs.
 const PLUGS: &str = include_str!("../../files/plugs.yml");
 /// A BMC with a plug in front of it; two power supplies.
 const SUPPLIES: &str = include_str!("../../files/supplies.yml");
+/// Smart plugs again, and no time is named.
+const DEFAULTS: &str = include_str!("../../files/defaults.yml");
 
 /// Configures the fencing, after which the service must come by itself.
 fn fenced_by(lab: &mut Lab, file: &str) -> Checked {
