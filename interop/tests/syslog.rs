@@ -190,6 +190,8 @@ async fn no_password_is_in_the_log_when_an_action_fails() {
     tasmota("on", &format!("{right}plug=7\n")).is(1, &[(ERROR, "Failed: ")]);
     // What follows a mistyped name may be a password.
     tasmota("status", &format!("{right}pasword={WRONG}\n")).is(2, &[(WARNING, "pasword")]);
+    // So may a line without a name, as of a password with a line break in it.
+    tasmota("status", &format!("{right}{WRONG}\n")).is(2, &[(WARNING, "ignoring line 5 of stdin")]);
     let port = device.address.port().to_string();
     let arguments = [
         "--action=off",

@@ -109,6 +109,11 @@ impl Given {
         self.notes.push(warning);
     }
 
+    /// Whether a name was probably meant to be that of an option.
+    pub(crate) fn is_like_an_option(&self, name: &str) -> bool {
+        name == "option" || nearest(name, self.specs.iter().map(|spec| spec.name)).is_some()
+    }
+
     /// Notes a name that no option has. Its value may be a mistyped password and is not shown.
     pub(crate) fn note_unknown(&mut self, name: &str) {
         if OF_THE_CLUSTER.iter().any(|prefix| name.starts_with(prefix)) {

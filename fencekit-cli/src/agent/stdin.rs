@@ -7,6 +7,7 @@ use fencekit::{Error, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::action::Action;
 use super::getopt::not_utf8;
 use super::given::Given;
 
@@ -19,7 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, PartialEq, Eq)]
 struct Line<'a> {
     name: &'a [u8],
-    value: &'a [u8],
+    /// None of a line without `=`.
+    value: Option<&'a [u8]>,
 }
 
 /// Reads stdin to its end. Nobody is hurried at a terminal.
@@ -76,20 +78,39 @@ fn readable(source: &impl AsFd, until: Option<Instant>) -> Result<bool, Errno> {
 /// # Errors
 /// [`Error::Config`] when the value of a known option is not text.
 pub(crate) fn parse(given: &mut Given, bytes: &[u8]) -> Result<()> {
-    for line in bytes.split(|byte| *byte == b'\n').filter_map(split) {
+    let lines = bytes.split(|byte| *byte == b'\n');
+    for (number, line) in (1..).zip(lines) {
+        let Some(line) = split(line) else {
+            continue;
+        };
         let name = String::from_utf8_lossy(line.name);
         let Some(spec) = given.spec(&name) else {
-            if name == "nodename" {
-                given.put_node(&String::from_utf8_lossy(line.value));
-            } else {
-                given.note_unknown(&name);
+            match line.value {
+                Some(value) if name == "nodename" => given.put_node(&String::from_utf8_lossy(value)),
+                Some(_) => given.note_unknown(&name),
+                None => note_bare(given, &name, number),
             }
             continue;
         };
-        let value = std::str::from_utf8(line.value).map_err(|_| not_utf8(spec.name))?;
+        let value = std::str::from_utf8(line.value.unwrap_or_default()).map_err(|_| not_utf8(spec.name))?;
         given.put(&spec, spec.was_called(&name), value);
     }
     Ok(())
+}
+
+/// A line without `=` is shown where it looks like an action or an option alone: it may be what follows a line break in a
+/// password.
+fn note_bare(given: &mut Given, line: &str, number: usize) {
+    if Action::parse(line).is_ok() {
+        given.note(format!("ignoring the line '{line}'"));
+        given.note_stray_action(line);
+    } else if given.is_like_an_option(line) {
+        given.note_unknown(line);
+    } else {
+        given.note(format!(
+            "ignoring line {number} of stdin, which is no key=value; it is not shown, since it may be part of a password"
+        ));
+    }
 }
 
 /// `None` for blank lines and comments.
@@ -100,12 +121,12 @@ fn split(line: &[u8]) -> Option<Line<'_>> {
     }
     let equals = line.iter().position(|byte| *byte == b'=');
     let (name, value) = match equals.and_then(|at| line.split_at_checked(at)) {
-        Some((name, rest)) => (name, rest.get(1..).unwrap_or_default()),
-        None => (line, &[][..]),
+        Some((name, rest)) => (name, rest.get(1..).map(unquoted)),
+        None => (line, None),
     };
     Some(Line {
         name: name.trim_ascii(),
-        value: unquoted(value),
+        value,
     })
 }
 
@@ -135,7 +156,7 @@ mod tests {
     fn line<'a>(name: &'a str, value: &'a str) -> Option<Line<'a>> {
         Some(Line {
             name: name.as_bytes(),
-            value: value.as_bytes(),
+            value: Some(value.as_bytes()),
         })
     }
 
@@ -189,8 +210,46 @@ mod tests {
         assert_eq!(split(b"password=\"\"a\"\""), line("password", "\"a\""));
         assert_eq!(split(b"password=\"a"), line("password", "\"a"));
         assert_eq!(split(b"password=\""), line("password", "\""));
-        assert_eq!(split(b"verbose"), line("verbose", ""));
+        let verbose = Line {
+            name: b"verbose",
+            value: None,
+        };
+        assert_eq!(split(b"verbose"), Some(verbose));
         assert_eq!(split(b"=x"), line("", "x"));
+    }
+
+    #[test]
+    fn a_line_without_a_value_is_shown_only_where_it_is_no_password() {
+        let mut given = parsed(b"ip=a\npassword=one\ntw0-h0rses\nverbos\n").unwrap();
+        let notes = given.take_notes();
+        assert!(
+            notes[0].starts_with("ignoring line 3 of stdin, ") && !notes[0].contains("tw0"),
+            "{notes:?}"
+        );
+        assert_eq!(
+            notes[1..],
+            ["ignoring unknown option 'verbos'; did you mean verbose?"]
+        );
+        given.check_action_is_meant().unwrap();
+    }
+
+    #[test]
+    fn a_bare_action_is_not_taken_for_the_default() {
+        let given = parsed(b"ip=a\nstatus\n").unwrap();
+        let error = given.check_action_is_meant().unwrap_err().to_string();
+        assert!(error.contains("'status' is not read as one"), "{error}");
+        assert!(
+            parsed(b"status\naction=status\n")
+                .unwrap()
+                .check_action_is_meant()
+                .is_ok()
+        );
+        assert!(
+            parsed(b"expect_identiy\n")
+                .unwrap()
+                .check_safety_is_meant()
+                .is_err()
+        );
     }
 
     #[test]
