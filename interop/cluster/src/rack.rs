@@ -56,6 +56,8 @@ struct State {
     wires: BTreeMap<String, Vec<Feed>>,
     /// Nodes whose outlets feed something else, while somebody else's outlet feeds them.
     miswired: BTreeSet<String>,
+    /// Whether each storage node hangs on the outlets of the other one.
+    crossed: bool,
     /// Nodes whose power supply is broken: whatever the outlets do, they and their BMCs are dead.
     broken: BTreeSet<String>,
     /// Cables that are out: node and network.
@@ -99,6 +101,7 @@ impl Rack {
             nodes: nodes.collect(),
             wires,
             miswired: BTreeSet::new(),
+            crossed: false,
             broken: BTreeSet::new(),
             unplugged: BTreeSet::new(),
             problems: Vec::new(),
@@ -224,6 +227,13 @@ impl Rack {
         state.settle();
     }
 
+    /// Swaps the supplies of the two storage nodes, or puts them back. For clusters without BMCs, which stay in their nodes.
+    pub(crate) fn cross(&self, crossed: bool) {
+        let mut state = self.state();
+        state.crossed = crossed;
+        state.settle();
+    }
+
     /// Switches every outlet on that is off.
     pub(crate) fn outlets_on(&self) {
         for simulated in self.fleet.devices() {
@@ -246,6 +256,7 @@ impl Rack {
             let mut state = self.state();
             state.broken.clear();
             state.miswired.clear();
+            state.crossed = false;
             state.unplugged.clear();
             state.settle();
             for name in NODES {
@@ -280,7 +291,12 @@ impl State {
         if self.miswired.contains(name) {
             return true;
         }
-        let feeds = self.wires.get(name).map(Vec::as_slice).unwrap_or_default();
+        let outlets_of = match name {
+            "storage-a" if self.crossed => "storage-b",
+            "storage-b" if self.crossed => "storage-a",
+            own => own,
+        };
+        let feeds = self.wires.get(outlets_of).map(Vec::as_slice).unwrap_or_default();
         let on = |feed: &&Feed| feed.device.relay(feed.outlet) == Some(true);
         let (bmcs, plugs): (Vec<_>, Vec<_>) = feeds.iter().partition(|feed| feed.is_bmc);
         let mains = !self.broken.contains(name) && (plugs.is_empty() || plugs.iter().any(on));

@@ -1,6 +1,6 @@
 //! A cluster file that names no time: what is left out must fit together, and Pacemaker must wait long enough for it.
 
-use super::{Outcome, Scenario, fenced_and_verified, roles, taken_over};
+use super::{Outcome, Scenario, crossed, fenced_and_verified, roles, taken_over};
 use crate::Checked;
 use crate::lab::Lab;
 use crate::rack::NODES;
@@ -16,6 +16,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "the same with a plug that obeys later than the times of the other clusters allow",
         run: with_a_slow_plug,
     },
+    crossed::CROSSED,
 ];
 
 /// How long a verification watches by default.

@@ -2,6 +2,7 @@
 
 mod blocked;
 mod configuration;
+mod crossed;
 mod defaults;
 mod plain;
 mod supplies;
