@@ -32,6 +32,7 @@ pub struct Options {
     pub deadline: Option<Deadline>,
 }
 
+#[cfg(any(feature = "esphome", feature = "tasmota"))]
 impl Options {
     fn deadline(&self) -> Deadline {
         self.deadline.unwrap_or_else(Deadline::far)
