@@ -68,8 +68,8 @@ impl fencekit_option {
 
 /// Makes a device of a method (`ipmi`, `kasa`, `tasmota`, `esphome` or `http`) and `count` options, which may be NULL for
 /// none. The options are those of the method's fence agent, timing and `expect_identity`, `off_max_watts` and
-/// `confirm_reads` among them; of one that is given twice the last counts. A `password_file` or `password_script` is read now, which may take ten seconds.
-/// Nothing is sent to the device.
+/// `confirm_reads` among them; of one that is given twice the last counts. A `password_file` or `password_script` is read
+/// now, which may take ten seconds. Nothing is sent to the device.
 ///
 /// Returns `FENCEKIT_RESULT_CONFIG` when an option is unknown, wrong or missing, and `FENCEKIT_RESULT_UNSUPPORTED` when
 /// this build lacks the method.

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use fencekit_core::Error;
-use fencekit_core::generate::{self, Options, produce};
+use fencekit_core::generate::{self, Generated, Kind, Options, produce};
 use zeroize::Zeroizing;
 
 use crate::boundary::{Array, ErrorPlace, Place, Text, call, plain, quietly, release};
-use crate::cluster::fencekit_cluster;
+use crate::cluster::{Loaded, fencekit_cluster};
 use crate::device::fencekit_option;
 use crate::failure::Failure;
 use crate::handle::{self, Opaque};
@@ -93,16 +93,11 @@ pub extern "C" fn fencekit_cluster_generate(
     generated: Place<*mut fencekit_generated>,
     error: ErrorPlace,
 ) -> fencekit_result {
-    call(&error, || {
-        let loaded = handle::get(cluster)?;
-        let place = generated.check("generated")?;
-        let kind = kind.get("kind")?.parse()?;
+    made_by(cluster, &kind, &generated, &error, |loaded, kind| {
         let file = file
             .optional("file")?
             .map_or_else(|| loaded.place(), PathBuf::from);
-        let made = produce(kind, &loaded.cluster, &file, &Options::default())?;
-        place.write(handle::new(Made::from(made)));
-        Ok(())
+        Ok(produce(kind, &loaded.cluster, &file, &Options::default())?)
     })
 }
 
@@ -124,10 +119,7 @@ pub extern "C" fn fencekit_cluster_generate_with(
     generated: Place<*mut fencekit_generated>,
     error: ErrorPlace,
 ) -> fencekit_result {
-    call(&error, || {
-        let loaded = handle::get(cluster)?;
-        let place = generated.check("generated")?;
-        let kind = kind.get("kind")?.parse()?;
+    made_by(cluster, &kind, &generated, &error, |loaded, kind| {
         let deadline = runtime::deadline(timeout_ms);
         let mut wanted = Options::default();
         wanted.deadline = Some(deadline);
@@ -151,12 +143,27 @@ pub extern "C" fn fencekit_cluster_generate_with(
                 }
             }
         }
-        let made = runtime::block_on(async {
+        runtime::block_on(async {
             if resolve {
                 wanted.resolved = generate::resolve(&loaded.cluster, deadline).await?;
             }
             Ok(produce(kind, &loaded.cluster, &file, &wanted)?)
-        })?;
+        })
+    })
+}
+
+/// Checks the arguments that both calls have before anything is made, and hands over what `make` made.
+fn made_by(
+    cluster: *const fencekit_cluster,
+    kind: &Text,
+    generated: &Place<*mut fencekit_generated>,
+    error: &ErrorPlace,
+    make: impl FnOnce(&Loaded, Kind) -> Result<Generated, Failure>,
+) -> fencekit_result {
+    call(error, || {
+        let loaded = handle::get(cluster)?;
+        let place = generated.check("generated")?;
+        let made = make(&loaded, kind.get("kind")?.parse()?)?;
         place.write(handle::new(Made::from(made)));
         Ok(())
     })
