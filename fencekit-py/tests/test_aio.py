@@ -31,8 +31,8 @@ def test_both_kinds_have_the_same_calls(name: str) -> None:
             continue
         assert inspect.signature(one).parameters == inspect.signature(awaited[call]).parameters, call
         if call not in ("load", "from_dict"):
-            # What verify gives is a coroutine, but no plain one.
-            assert call == "verify" or inspect.iscoroutinefunction(awaited[call]), call
+            # What gives a report is a coroutine, but no plain one.
+            assert call in ("fence", "verify") or inspect.iscoroutinefunction(awaited[call]), call
             assert "timeout" in inspect.signature(one).parameters, call
         assert one.__doc__
     assert inspect.signature(fencekit.discover) == inspect.signature(aio.discover)
@@ -64,6 +64,9 @@ def test_a_verification_that_was_not_awaited_is_no_answer(plug: Sim) -> None:
         with pytest.raises(TypeError, match="await"):
             if cluster.verify("a", wait=1):
                 raise AssertionError("a node that runs was taken for dead")
+        with pytest.raises(TypeError, match="await"):
+            if cluster.fence("a", wait=1):
+                raise AssertionError("a node that nobody fenced was taken for dead")
         # Awaited, it is what every coroutine is.
         alive = [
             await cluster.verify("a", wait=1),

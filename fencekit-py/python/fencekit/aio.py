@@ -60,8 +60,8 @@ async def _ended(work: "_fencekit.Work[_T]") -> _T:
 
 
 class _Unawaited(Coroutine[Any, Any, _T]):
-    """A call that nobody has awaited yet, and that is no answer: a plain coroutine is true, and ``if cluster.verify(node)``
-    would take every node for dead.
+    """A call for a report that nobody has awaited yet, and that is no answer: a plain coroutine is true, and
+    ``if cluster.verify(node)`` would take every node for dead.
     """
 
     __slots__ = ("_coroutine",)
@@ -71,7 +71,7 @@ class _Unawaited(Coroutine[Any, Any, _T]):
 
     def __bool__(self) -> bool:
         self._coroutine.close()
-        raise TypeError("the verification was not awaited: write `await` before the call")
+        raise TypeError("the call was not awaited, so there is no report: write `await` before it")
 
     def __await__(self) -> Generator[Any, Any, _T]:
         return self._coroutine.__await__()
@@ -143,8 +143,13 @@ class Cluster(_File):
         """See :meth:`fencekit.Cluster.reboot`."""
         return _records.switches(await _ended(self._cluster.reboot(node, timeout)))
 
-    async def fence(self, node: str, *, wait: Optional[float] = None, timeout: Optional[float] = None) -> Report:
-        """See :meth:`fencekit.Cluster.fence`."""
+    def fence(
+        self, node: str, *, wait: Optional[float] = None, timeout: Optional[float] = None
+    ) -> Coroutine[Any, Any, Report]:
+        """See :meth:`fencekit.Cluster.fence`. It is to be awaited, as :meth:`verify` is."""
+        return _Unawaited(self._fence(node, wait, timeout))
+
+    async def _fence(self, node: str, wait: Optional[float], timeout: Optional[float]) -> Report:
         return _records.fenced(await _ended(self._cluster.fence(node, wait, timeout)))
 
     def verify(
